@@ -17,8 +17,5 @@ export function redactUrl(url: string): string {
 
 /** Free text (an error's message, say) without secrets. */
 export function redactText(text: string): string {
-  return text
-    .replace(URL_IN_TEXT, redactUrl)
-    .replace(BEARER, '$1 [redacted]')
-    .replace(SECRET_PAIR, '$1$2[redacted]');
+  return text.replace(URL_IN_TEXT, redactUrl).replace(BEARER, '$1 [redacted]').replace(SECRET_PAIR, '$1$2[redacted]');
 }
