@@ -1,0 +1,2 @@
+export { type StoreHarness, storeSuite } from './conformance.ts';
+export { ScriptedStore, type StoreFault, type StoreOperation } from './scripted-store.ts';
