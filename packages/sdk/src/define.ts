@@ -4,6 +4,7 @@
  * place where the environment overrides what is said here.
  */
 import { type Clock, type Duration, isDuration, type Logger, parseDuration } from '@weir/core';
+import type { Registry } from 'prom-client';
 import type { ZodObject, ZodType, z } from 'zod';
 import { DeclarationError } from './errors.ts';
 import type { StartPosition, TopicPartition } from './kafka/port.ts';
@@ -162,6 +163,10 @@ export interface OpenInit<Config> {
   readonly clock: Clock;
   readonly worker: string;
   readonly group: string;
+  /** The process's metrics: the worker's own are registered here, there is no global registry. */
+  readonly registry: Registry;
+  /** `WEIR_EPOCH`: part of the identity under which tables remember offsets; counted up when a topic was made anew. */
+  readonly epoch: number;
   /** Aborts when the process is told to stop before it is open. */
   readonly signal: AbortSignal;
 }
