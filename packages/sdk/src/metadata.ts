@@ -1,7 +1,14 @@
 /**
  * What the owner of a partition writes beside its committed offset: the signal that every observer plans from (DESIGN
- * section 5). At most 4,096 characters, which is Kafka's limit.
+ * section 5), as text of at most 4,096 characters, which is Kafka's limit:
+ *
+ *   weir/1 9f2c01ab w=k3x9 n=17 o=48213 t=1767225600000 a=58.2 r=10.4 l=10 c=10p b=96 q=0.21
+ *   name/version, checksum of the rest, then fields by letter; absent ones are 0 or undefined
+ *
+ * A version goes up only when an old reader would misunderstand; a field that an old reader may pass over needs none.
+ * The checksum is there because other tools write and cut this text as well, and half a number is still a number.
  */
+import { crc32 } from 'node:zlib';
 
 /** Why a partition takes no records at the moment. */
 export type PauseReason = 'breaker' | 'memory' | 'operator';
@@ -36,4 +43,135 @@ export interface Signal {
   readonly dueAt: number | undefined;
 }
 
+/** Kafka's limit for the text beside a committed offset, characters; a longer one fails the commit. */
 export const METADATA_LIMIT = 4096;
+
+/** Why the text beside an offset says nothing to us: label of `weir_metadata_ignored_total`. */
+export type MetadataIgnored = 'empty' | 'foreign' | 'newer' | 'damaged' | 'other-offset';
+
+export type DecodedMetadata =
+  | { readonly signal: Signal; readonly ignored?: undefined }
+  | { readonly ignored: MetadataIgnored; readonly signal?: undefined };
+
+const NAME = 'weir';
+const VERSION = 1;
+const LONGEST_WRITER = 128;
+/** A JavaScript date ends here; a time beyond it is damage. */
+const LATEST_TIME = 8.64e15;
+const PAUSES: Readonly<Record<PauseReason, string>> = { breaker: 'b', memory: 'm', operator: 'o' };
+
+/**
+ * The text to commit beside `signal.offset`. ASCII, so that characters and bytes are the same. Rates and seconds keep
+ * six significant digits; what is not a finite number of 0 or more is written as 0. A writer longer than 128 characters
+ * is cut.
+ * @returns at most 4,096 characters (about 150 in practice)
+ */
+export function encodeMetadata(signal: Signal): string {
+  const fields = [
+    `w=${encodeWriter(signal.writer)}`,
+    `n=${whole(signal.counter)}`,
+    `o=${whole(signal.offset)}`,
+    `t=${whole(Math.min(signal.sentAt, LATEST_TIME))}`,
+    `a=${decimal(signal.arrivalPerSecond)}`,
+    `r=${decimal(signal.laneRate)}`,
+    `l=${whole(signal.lanes)}`,
+    `c=${whole(signal.limit)}${signal.limitProven ? 'p' : ''}`,
+    `b=${decimal(signal.bestRate)}`,
+    `q=${decimal(signal.p95Seconds)}`,
+  ];
+  if (signal.paused !== undefined) fields.push(`p=${PAUSES[signal.paused]}`);
+  if (whole(signal.doneAhead) !== '0') fields.push(`d=${whole(signal.doneAhead)}`);
+  if (whole(signal.deferred) !== '0') fields.push(`f=${whole(signal.deferred)}`);
+  if (signal.dueAt !== undefined) fields.push(`u=${whole(Math.min(signal.dueAt, LATEST_TIME))}`);
+  const body = fields.join(' ');
+  return `${NAME}/${VERSION} ${checksum(body)} ${body}`;
+}
+
+/**
+ * Reads what stands beside a committed offset. Never throws: the text may come from another client, a newer Weir, or a
+ * mirror that copied it beside a translated offset.
+ * @param offset  the committed offset that the text stands beside
+ */
+export function decodeMetadata(text: string | null | undefined, offset: number): DecodedMetadata {
+  if (!text) return { ignored: 'empty' };
+  const head = /^weir\/([1-9][0-9]{0,5}) /.exec(text);
+  if (!head) return { ignored: 'foreign' };
+  if (Number(head[1]) > VERSION) return { ignored: 'newer' };
+  if (text.length > METADATA_LIMIT) return { ignored: 'damaged' };
+  const rest = text.slice(head[0].length);
+  const body = rest.slice(9);
+  if (rest[8] !== ' ' || rest.slice(0, 8) !== checksum(body)) return { ignored: 'damaged' };
+  const signal = readSignal(body);
+  if (!signal) return { ignored: 'damaged' };
+  return signal.offset === offset ? { signal } : { ignored: 'other-offset' };
+}
+
+/** Unknown fields are passed over: a later Weir of the same version may add some. */
+function readSignal(body: string): Signal | undefined {
+  const fields = new Map<string, string>();
+  for (const field of body.split(' ')) {
+    const at = field.indexOf('=');
+    if (at < 1) return undefined;
+    fields.set(field.slice(0, at), field.slice(at + 1));
+  }
+  let sound = true;
+  const number = (key: string, missing?: number): number => {
+    const given = fields.get(key);
+    const value = given === undefined ? missing : /^[0-9.e+-]+$/.test(given) ? Number(given) : undefined;
+    if (value !== undefined && Number.isFinite(value) && value >= 0) return value;
+    sound = false;
+    return 0;
+  };
+  const integer = (key: string, missing?: number): number => {
+    const value = number(key, missing);
+    if (!Number.isSafeInteger(value)) sound = false;
+    return value;
+  };
+  const limit = /^([0-9]+)(p?)$/.exec(fields.get('c') ?? '');
+  const writer = decodeWriter(fields.get('w'));
+  const pause = fields.get('p');
+  const paused = (Object.keys(PAUSES) as PauseReason[]).find((reason) => PAUSES[reason] === pause);
+  const signal: Signal = {
+    writer: writer ?? '',
+    counter: integer('n'),
+    offset: integer('o'),
+    sentAt: integer('t'),
+    arrivalPerSecond: number('a'),
+    laneRate: number('r'),
+    lanes: integer('l'),
+    limit: Number(limit?.[1] ?? 0),
+    limitProven: limit?.[2] === 'p',
+    bestRate: number('b'),
+    p95Seconds: number('q'),
+    // An unknown pause is still a pause: the nearest meaning is that somebody stopped it on purpose.
+    paused: pause === undefined ? undefined : (paused ?? 'operator'),
+    doneAhead: integer('d', 0),
+    deferred: integer('f', 0),
+    dueAt: fields.has('u') ? integer('u') : undefined,
+  };
+  return sound && limit && writer !== undefined ? signal : undefined;
+}
+
+function checksum(body: string): string {
+  return crc32(body).toString(16).padStart(8, '0');
+}
+
+function whole(value: number): string {
+  return Number.isFinite(value) && value > 0 ? String(Math.min(Math.round(value), Number.MAX_SAFE_INTEGER)) : '0';
+}
+
+function decimal(value: number): string {
+  return Number.isFinite(value) && value > 0 ? String(Number(value.toPrecision(6))) : '0';
+}
+
+/** Anything but printable ASCII without space, "=" and "%" is escaped as UTF-16 units, so lone surrogates survive too. */
+function encodeWriter(writer: string): string {
+  return writer
+    .slice(0, LONGEST_WRITER)
+    .replace(/[^!-$&-<>-~]/g, (unit) => `%${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+function decodeWriter(text: string | undefined): string | undefined {
+  if (text === undefined || !/^(?:[!-$&-<>-~]|%[0-9a-f]{4})*$/.test(text)) return undefined;
+  return text.replace(/%([0-9a-f]{4})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
