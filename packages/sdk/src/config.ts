@@ -1,15 +1,33 @@
 /**
  * `resolve(worker, env)`: the only place where the environment overrides a declaration. Pure: reads no file, no
- * process.env; run, manifests, scaler and CLI all use it.
+ * process.env; run, manifests, scaler and CLI all use it. settings.ts has the variables, this file the rules between
+ * them. Every problem is found before anything is thrown, so that a bad start is mended in one go.
  */
-import type { LogLevel } from '@weir/core';
+import { formatDuration, type LogLevel, parseDuration, redactText, redactUrl } from '@weir/core';
+import { ZodDefault, type ZodError, type ZodObject, ZodOptional, type ZodType, z } from 'zod';
 import type { Order, Topic, Worker } from './define.ts';
+import { ConfigError, type ConfigProblem } from './errors.ts';
+import { unknownNames } from './nearest.ts';
+import {
+  type KafkaVariables,
+  kafkaSettings,
+  PROFILES,
+  type ProfileName,
+  processSettings,
+  workerSettings,
+} from './settings.ts';
+
+/** Variables as a process has them. */
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Kafka connection and client settings, checked. */
 export interface KafkaSettings {
   readonly brokers: readonly string[];
   readonly clientId: string;
-  /** `true`: TLS with the system's roots; or PEM texts. */
+  /**
+   * `true`: TLS with the system's roots; or PEM texts. Straight from `resolve` a text may still be a path, because
+   * `resolve` reads no files: `withCertificates` (certificates.ts) turns paths into what they hold.
+   */
   readonly ssl: boolean | { readonly ca?: string; readonly cert?: string; readonly key?: string };
   readonly sasl:
     | {
@@ -23,6 +41,17 @@ export interface KafkaSettings {
   readonly rebalanceTimeoutMs: number;
   readonly fetchMinBytes: number;
   readonly fetchMaxWaitMs: number;
+}
+
+/** When a dependency's circuit breaker opens and how long it stays so. */
+export interface BreakerSettings {
+  /** Calls within the window before it may open. */
+  readonly minCalls: number;
+  readonly windowMs: number;
+  /** Share of failed calls at which it opens. */
+  readonly failureShare: number;
+  /** How long it stays open before one call is tried. */
+  readonly coolDownMs: number;
 }
 
 export interface ResolvedTopic {
@@ -52,17 +81,438 @@ export interface Resolved {
   readonly dependencies: Readonly<
     Record<string, { readonly keyed: boolean; readonly timeoutMs: number; readonly concurrency: number | undefined }>
   >;
+  readonly breaker: BreakerSettings;
   readonly scaling: { readonly min: number; readonly max: number; readonly catchUpMs: number };
   readonly kafka: KafkaSettings;
   /** Bounds of what waits in memory: records per partition, bytes for the process. */
   readonly queue: { readonly recordsPerPartition: number; readonly bytes: number };
   readonly metricsPort: number;
   readonly drainTimeoutMs: number;
+  /** Between two looks of the scaling view; between two commits of a partition; what a rebalance waits for handlers. */
+  readonly scalingIntervalMs: number;
+  readonly commitIntervalMs: number;
+  readonly revokeWaitMs: number;
   readonly logLevel: LogLevel;
   readonly topologyPath: string | undefined;
   readonly epoch: number;
+  /** `WEIR_PROFILE`, for manifests: it sizes the container. */
+  readonly profile: ProfileName | undefined;
   /** The service's own settings (output of `worker.config`). */
   readonly config: unknown;
   /** For people: unknown WEIR_* and KAFKA_* names with the nearest known one, and the like. */
   readonly warnings: readonly string[];
+}
+
+/** What a process that is no worker (scaler, CLI) needs to know. */
+export interface ResolvedProcess<C = unknown> {
+  readonly prefix: string;
+  readonly kafka: KafkaSettings;
+  readonly metricsPort: number;
+  readonly scalingIntervalMs: number;
+  readonly logLevel: LogLevel;
+  readonly topologyPath: string | undefined;
+  readonly config: C;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * A worker with the environment applied.
+ * @throws ConfigError with every problem at once
+ */
+export function resolve(worker: Worker, env: Environment): Resolved {
+  const read = new Reading(env);
+  const kafka = kafkaOf(read, worker.name);
+  const common = read.parse(processSettings);
+  const own = read.parse(workerSettings);
+  const concurrency = concurrencyOf(worker, own, read);
+  const config = worker.config ? read.parse(worker.config) : undefined;
+  read.throwProblems();
+  // Past this point every value is there; what follows are the rules between values.
+  if (!kafka || !common || !own || !concurrency) throw new TypeError('unreachable: a missing value is a problem');
+
+  const prefix = common.WEIR_TOPIC_PREFIX;
+  const physical = (declared: string): string => {
+    const name = `${prefix}.${declared}`;
+    if (name.length > 249)
+      read.problem('WEIR_TOPIC_PREFIX', `makes the topic name ${name} longer than 249 characters, Kafka's limit`);
+    return name;
+  };
+  const topicOf = (topic: Topic): ResolvedTopic => ({ name: physical(topic.name), topic });
+  const consumes = worker.consumes.map(topicOf);
+  const produces = Object.fromEntries(Object.entries(worker.produces).map(([name, topic]) => [name, topicOf(topic)]));
+  const delays = own.RETRY_DELAYS ?? worker.retry.delays.map((delay) => formatDuration(parseDuration(delay)));
+  const retry = worker.retry.inOrder
+    ? []
+    : delays.map((delay) => ({
+        topic: physical(`${worker.retry.topics}.retry.${delay}`),
+        delayMs: parseDuration(delay),
+      }));
+  if (worker.retry.inOrder && own.RETRY_DELAYS)
+    read.warn(`RETRY_DELAYS has no effect: "${worker.name}" is ordered and retries in place`);
+
+  const batch = worker.batch && {
+    maxRecords: own.BATCH_SIZE ?? worker.batch.maxRecords,
+    maxBytes: worker.batch.maxBytes,
+    maxWaitMs: own.BATCH_TIMEOUT_SECONDS === undefined ? worker.batch.maxWaitMs : own.BATCH_TIMEOUT_SECONDS * 1_000,
+  };
+  if (!batch)
+    for (const name of ['BATCH_SIZE', 'BATCH_TIMEOUT_SECONDS'] as const)
+      if (own[name] !== undefined) read.warn(`${name} has no effect: "${worker.name}" is not a batch worker`);
+
+  const profile = own.WEIR_PROFILE && PROFILES[own.WEIR_PROFILE];
+  const revokeWaitMs = own.WEIR_REVOKE_WAIT_MS ?? Math.min(5_000, Math.floor(kafka.rebalanceTimeoutMs * 0.4));
+  if (revokeWaitMs * 2 >= kafka.rebalanceTimeoutMs)
+    read.problem(
+      'WEIR_REVOKE_WAIT_MS',
+      `must be under half of KAFKA_MAX_POLL_INTERVAL_MS (${kafka.rebalanceTimeoutMs}), or the group leaves without this member`,
+    );
+  const resolved: Resolved = {
+    worker,
+    name: worker.name,
+    prefix,
+    group: `${prefix}-${worker.name}`,
+    consumes,
+    produces,
+    order: worker.order,
+    concurrency,
+    timeoutMs: worker.timeoutMs,
+    retry,
+    retryInPlace: worker.retry.inOrder,
+    deadLetters: physical(`${worker.retry.topics}.dlq`),
+    batch,
+    dependencies: Object.fromEntries(
+      Object.entries(worker.dependencies).map(([name, spec]) => [
+        name,
+        {
+          keyed: spec.keyed ?? false,
+          timeoutMs: parseDuration(spec.timeout ?? '30s'),
+          concurrency: spec.concurrency,
+        },
+      ]),
+    ),
+    breaker: {
+      minCalls: own.WEIR_BREAKER_MIN_CALLS,
+      windowMs: 10_000,
+      failureShare: 0.5,
+      coolDownMs: own.WEIR_BREAKER_COOL_DOWN_MS,
+    },
+    scaling: scalingOf(worker, own, read),
+    kafka,
+    queue: {
+      // A partition must be able to hold the batch it is gathered for.
+      recordsPerPartition: Math.max(own.KAFKA_MAX_POLL_RECORDS, batch?.maxRecords ?? 0),
+      bytes: own.WEIR_QUEUE_BYTES ?? profile?.queueBytes ?? 64 * 1024 * 1024,
+    },
+    metricsPort: common.METRICS_PORT,
+    drainTimeoutMs: own.DRAIN_TIMEOUT_MS,
+    scalingIntervalMs: common.WEIR_SCALING_INTERVAL_MS,
+    commitIntervalMs: own.WEIR_SIGNAL_INTERVAL_MS,
+    revokeWaitMs,
+    logLevel: common.LOG_LEVEL,
+    topologyPath: common.WEIR_TOPOLOGY,
+    epoch: own.WEIR_EPOCH,
+    profile: own.WEIR_PROFILE,
+    config,
+    warnings: read.warnings([
+      ...names(kafkaSettings, processSettings, workerSettings, worker.config),
+      ...Object.values(worker.env),
+    ]),
+  };
+  read.throwProblems();
+  return resolved;
+}
+
+/**
+ * The part for processes that are no workers: connection, prefix, topology, port, log level.
+ * @param options.name    client id, unless KAFKA_CLIENT_ID is set; `weir` unless told
+ * @param options.config  the process's own settings, checked in the same go
+ * @throws ConfigError with every problem at once
+ */
+export function resolveKafka<S extends ZodObject = ZodObject>(
+  env: Environment,
+  options: { name?: string; config?: S } = {},
+): ResolvedProcess<z.output<S>> {
+  const read = new Reading(env);
+  const kafka = kafkaOf(read, options.name ?? 'weir');
+  const common = read.parse(processSettings);
+  const config = options.config ? read.parse(options.config) : undefined;
+  read.throwProblems();
+  if (!kafka || !common) throw new TypeError('unreachable: a missing value is a problem');
+  return {
+    prefix: common.WEIR_TOPIC_PREFIX,
+    kafka,
+    metricsPort: common.METRICS_PORT,
+    scalingIntervalMs: common.WEIR_SCALING_INTERVAL_MS,
+    logLevel: common.LOG_LEVEL,
+    topologyPath: common.WEIR_TOPOLOGY,
+    config: config as z.output<S>,
+    // Settings of workers are known here too: one ConfigMap is often shared by all processes of a deployment.
+    warnings: read.warnings(names(kafkaSettings, processSettings, workerSettings, options.config)),
+  };
+}
+
+// ---- rules ----------------------------------------------------------------------------------------------------------
+
+function kafkaOf(read: Reading, clientId: string): KafkaSettings | undefined {
+  const given = read.parse(kafkaSettings);
+  if (!given) return undefined;
+  const session = given.KAFKA_SESSION_TIMEOUT_MS;
+  if (given.KAFKA_HEARTBEAT_INTERVAL_MS * 3 >= session)
+    read.problem('KAFKA_HEARTBEAT_INTERVAL_MS', `must be under a third of KAFKA_SESSION_TIMEOUT_MS (${session})`);
+  if (session >= given.KAFKA_MAX_POLL_INTERVAL_MS)
+    read.problem(
+      'KAFKA_SESSION_TIMEOUT_MS',
+      `must be under KAFKA_MAX_POLL_INTERVAL_MS (${given.KAFKA_MAX_POLL_INTERVAL_MS})`,
+    );
+  return {
+    brokers: given.KAFKA_BROKERS,
+    clientId: given.KAFKA_CLIENT_ID ?? clientId,
+    ssl: sslOf(given, read),
+    sasl: saslOf(given, read),
+    sessionTimeoutMs: session,
+    heartbeatIntervalMs: given.KAFKA_HEARTBEAT_INTERVAL_MS,
+    rebalanceTimeoutMs: given.KAFKA_MAX_POLL_INTERVAL_MS,
+    fetchMinBytes: given.KAFKA_FETCH_MIN_BYTES,
+    fetchMaxWaitMs: given.KAFKA_FETCH_MAX_WAIT_MS,
+  };
+}
+
+function sslOf(given: KafkaVariables, read: Reading): KafkaSettings['ssl'] {
+  const { KAFKA_SECURITY_PROTOCOL: protocol, KAFKA_SSL_CA: ca, KAFKA_SSL_CERT: cert, KAFKA_SSL_KEY: key } = given;
+  if (!protocol.endsWith('SSL')) {
+    for (const name of ['KAFKA_SSL_CA', 'KAFKA_SSL_CERT', 'KAFKA_SSL_KEY'] as const)
+      if (given[name] !== undefined)
+        read.problem(name, `would not be used: KAFKA_SECURITY_PROTOCOL is ${protocol}; set it to SSL or SASL_SSL`);
+    return false;
+  }
+  if (cert !== undefined && key === undefined) read.problem('KAFKA_SSL_KEY', 'is required with KAFKA_SSL_CERT');
+  if (key !== undefined && cert === undefined) read.problem('KAFKA_SSL_CERT', 'is required with KAFKA_SSL_KEY');
+  if (ca === undefined && cert === undefined && key === undefined) return true;
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
+function saslOf(given: KafkaVariables, read: Reading): KafkaSettings['sasl'] {
+  const protocol = given.KAFKA_SECURITY_PROTOCOL;
+  if (!protocol.startsWith('SASL')) {
+    for (const name of ['KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'] as const)
+      if (given[name] !== undefined)
+        read.problem(
+          name,
+          `would not be used: KAFKA_SECURITY_PROTOCOL is ${protocol}; set it to SASL_SSL or SASL_PLAINTEXT`,
+        );
+    return undefined;
+  }
+  const { KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password } = given;
+  const mechanism = given.KAFKA_SASL_MECHANISM ?? 'plain';
+  if (username === undefined) read.problem('KAFKA_SASL_USERNAME', `is required with ${protocol}`);
+  if (password === undefined) read.problem('KAFKA_SASL_PASSWORD', `is required with ${protocol}`);
+  if (username === undefined || password === undefined) return undefined;
+  if (protocol === 'SASL_PLAINTEXT' && mechanism === 'plain')
+    read.warn('KAFKA_SASL_PASSWORD travels in clear text: use SASL_SSL, or a scram-sha mechanism');
+  return { mechanism, username, password };
+}
+
+type WorkerValues = z.output<typeof workerSettings> | undefined;
+
+/**
+ * Where the tuner starts and ends. The variable that the declaration names (`env.concurrency`) comes first, then the
+ * general one, then the profile, then the declaration.
+ */
+function concurrencyOf(worker: Worker, own: WorkerValues, read: Reading): Resolved['concurrency'] | undefined {
+  const named = (alias: string | undefined, general: 'WEIR_CONCURRENCY' | 'WEIR_CONCURRENCY_MAX') => {
+    if (alias !== undefined && read.given(alias) !== undefined) {
+      if (read.given(general) !== undefined) read.warn(`${general} has no effect beside ${alias}`);
+      return { variable: alias, value: read.parse(z.object({ [alias]: workerSettings.shape[general] }))?.[alias] };
+    }
+    return { variable: general, value: own?.[general] };
+  };
+  const start = named(worker.env.concurrency, 'WEIR_CONCURRENCY');
+  const max = named(worker.env.concurrencyMax, 'WEIR_CONCURRENCY_MAX');
+  if (!own) return undefined;
+  if (worker.concurrency.fixed) {
+    if (max.value !== undefined)
+      read.warn(`${max.variable} has no effect: the concurrency of "${worker.name}" is fixed`);
+    const fixed = start.value ?? worker.concurrency.start;
+    return { start: fixed, max: fixed, fixed: true };
+  }
+  const preset = own.WEIR_PROFILE ? PROFILES[own.WEIR_PROFILE].concurrency : worker.concurrency;
+  const ceiling = max.value ?? preset.max;
+  if (start.value !== undefined && start.value > ceiling)
+    read.problem(start.variable, `is above the ceiling of ${ceiling}; raise ${max.variable} as well`);
+  // Only the ceiling was lowered: the start, which nobody asked for, goes down with it.
+  return { start: Math.min(start.value ?? preset.start, ceiling), max: ceiling, fixed: false };
+}
+
+function scalingOf(worker: Worker, own: NonNullable<WorkerValues>, read: Reading): Resolved['scaling'] {
+  const partitions = worker.consumes.reduce((sum, topic) => sum + topic.partitions, 0);
+  const wanted = own.WEIR_SCALING_MAX ?? worker.scaling.max ?? partitions;
+  if (wanted > partitions)
+    read.warn(
+      `${own.WEIR_SCALING_MAX === undefined ? 'scaling.max' : 'WEIR_SCALING_MAX'} ${wanted} is above the ${partitions} partitions that "${worker.name}" consumes: ${partitions} is used, more would sit idle`,
+    );
+  const max = Math.min(wanted, partitions);
+  const min = own.WEIR_SCALING_MIN ?? worker.scaling.min;
+  if (min > max) {
+    if (own.WEIR_SCALING_MIN !== undefined)
+      read.problem('WEIR_SCALING_MIN', `is above the most that may run, ${max} (of ${partitions} partitions)`);
+    else if (own.WEIR_SCALING_MAX !== undefined)
+      read.problem('WEIR_SCALING_MAX', `is below scaling.min of the declaration, ${min}; set WEIR_SCALING_MIN as well`);
+    else read.warn(`scaling.min ${min} is above the most that may run: ${max} is used`);
+  }
+  return { min: Math.min(min, max), max, catchUpMs: own.WEIR_CATCH_UP ?? worker.scaling.catchUpMs };
+}
+
+// ---- reading --------------------------------------------------------------------------------------------------------
+
+/** One pass over an environment: what was asked for, what was wrong with it. */
+class Reading {
+  readonly #env: Environment;
+  readonly #problems: ConfigProblem[] = [];
+  readonly #warnings: string[] = [];
+  readonly #secret = new Set<string>();
+
+  constructor(env: Environment) {
+    this.#env = env;
+  }
+
+  /** The text of a variable; undefined when it is not set or blank. */
+  given(name: string): string | undefined {
+    const text = this.#env[name]?.trim();
+    return text === '' ? undefined : text;
+  }
+
+  /** Undefined when something was wrong: the problems are noted. */
+  parse<S extends ZodObject>(schema: S): z.output<S> | undefined {
+    const texts: Record<string, string> = {};
+    for (const [name, field] of Object.entries(schema.shape)) {
+      const text = this.given(name);
+      if (text !== undefined) texts[name] = text;
+      if (metaOf(field as ZodType).secret === true) this.#secret.add(name);
+    }
+    const parsed = schema.safeParse(texts);
+    if (parsed.success) return parsed.data;
+    for (const issue of (parsed.error as ZodError).issues) {
+      const variable = issue.path.length > 0 ? String(issue.path[0]) : Object.keys(schema.shape).join(', ');
+      const about = metaOf(schema.shape[variable] as ZodType | undefined).description;
+      const missing = issue.path.length > 0 && texts[variable] === undefined;
+      this.problem(variable, missing ? `is required${about ? `: ${about}` : ''}` : issue.message);
+    }
+    return undefined;
+  }
+
+  problem(variable: string, message: string): void {
+    const given = this.given(variable);
+    this.#problems.push({ variable, given: given === undefined ? undefined : this.#shown(variable, given), message });
+  }
+
+  warn(line: string): void {
+    this.#warnings.push(line);
+  }
+
+  warnings(known: Iterable<string>): readonly string[] {
+    return [...this.#warnings, ...unknownNames(this.#env, new Set(known))];
+  }
+
+  /** @throws ConfigError when there was any problem */
+  throwProblems(): void {
+    if (this.#problems.length > 0) throw new ConfigError(this.#problems);
+  }
+
+  #shown(variable: string, given: string): string {
+    if (this.#secret.has(variable) || /PASSWORD|SECRET|TOKEN|CREDENTIAL|(^|_)KEY(_ID)?$/.test(variable))
+      return '[hidden]';
+    const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(given) ? redactUrl(given) : redactText(given);
+    return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+  }
+}
+
+function names(...schemas: readonly (ZodObject | undefined)[]): string[] {
+  return schemas.flatMap((schema) => (schema ? Object.keys(schema.shape) : []));
+}
+
+// ---- tables ---------------------------------------------------------------------------------------------------------
+
+interface Meta {
+  readonly description?: string;
+  /** In Markdown, where the schema's own default does not say it. */
+  readonly default?: string;
+  readonly allowed?: string;
+  readonly secret?: boolean;
+}
+
+function metaOf(field: ZodType | undefined): Meta {
+  let meta: Meta = {};
+  for (let at: unknown = field; at !== undefined; at = inner(at))
+    meta = { ...((at as ZodType).meta() as Meta), ...meta };
+  return meta;
+}
+
+function inner(field: unknown): unknown {
+  return field instanceof ZodOptional || field instanceof ZodDefault ? field.unwrap() : undefined;
+}
+
+/** One row of a table of settings. `meaning`, `allowed` and `standard` are Markdown. */
+export interface ConfigRow {
+  readonly variable: string;
+  readonly meaning: string;
+  readonly allowed: string;
+  readonly standard: string;
+  readonly secret: boolean;
+}
+
+/**
+ * What a schema of settings says about itself, for READMEs and docs.
+ * @param schema  keys are the variables' names; `.describe` says the rest (`.meta({ default, allowed, secret })` helps)
+ */
+export function configTable(schema: ZodObject): readonly ConfigRow[] {
+  return Object.entries(schema.shape).map(([variable, field]) => {
+    const meta = metaOf(field as ZodType);
+    return {
+      variable,
+      meaning: meta.description ?? '',
+      allowed: meta.allowed ?? allowedBy(field as ZodType),
+      standard: meta.default ?? standardOf(field as ZodType),
+      secret: meta.secret ?? false,
+    };
+  });
+}
+
+/** The rows as a Markdown table. */
+export function configMarkdown(rows: readonly ConfigRow[]): string {
+  const cell = (text: string) => text.replace(/\|/g, '\\|');
+  return [
+    '| Variable | Meaning | Allowed | Default |',
+    '| --- | --- | --- | --- |',
+    ...rows.map(
+      (row) => `| \`${row.variable}\` | ${cell(row.meaning)} | ${cell(row.allowed)} | ${cell(row.standard)} |`,
+    ),
+  ].join('\n');
+}
+
+function standardOf(field: ZodType): string {
+  const absent = field.safeParse(undefined);
+  if (!absent.success) return 'required';
+  const value: unknown = absent.data;
+  if (value === undefined || value === '') return 'none';
+  return `\`${Array.isArray(value) ? value.join(',') : String(value)}\``;
+}
+
+function allowedBy(field: ZodType): string {
+  let shape: { type?: string; enum?: unknown[]; minimum?: number; maximum?: number };
+  try {
+    shape = z.toJSONSchema(field, { unrepresentable: 'any', io: 'output' }) as typeof shape;
+  } catch {
+    return 'text';
+  }
+  if (shape.enum) return shape.enum.map(String).join(', ');
+  if (shape.type === 'boolean') return 'true, false';
+  if (shape.type !== 'integer' && shape.type !== 'number') return 'text';
+  const { minimum, maximum } = shape;
+  if (minimum !== undefined && maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER)
+    return `${minimum} to ${maximum}`;
+  return minimum === undefined ? 'a number' : `${minimum} or more`;
 }

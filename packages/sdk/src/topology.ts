@@ -5,7 +5,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import type { Resolved, ResolvedTopic } from './config.ts';
 import { TopologyInvalidError } from './errors.ts';
+import type { TopicSpec } from './kafka/port.ts';
 
 const topologyTopic = z.object({
   /** Kafka's name. */
@@ -59,4 +61,65 @@ export function readTopology(path: string): Topology {
   const parsed = topologySchema.safeParse(data);
   if (!parsed.success) throw new TopologyInvalidError(path, z.prettifyError(parsed.error));
   return parsed.data;
+}
+
+/** Retry and dead-letter topics carry little: a few partitions let several schedulers share the work. */
+export const RETRY_PARTITIONS = 3;
+
+/** What `weir-*` headers may add to a record on its way to a retry or dead-letter topic. */
+export const STORY_BYTES = 64 * 1024;
+
+/**
+ * The topology of these workers, as data for the file.
+ * @throws TypeError when they do not share one prefix: they would not be one deployment
+ */
+export function topologyOf(resolved: readonly Resolved[]): Topology {
+  const prefixes = [...new Set(resolved.map((each) => each.prefix))];
+  if (prefixes.length > 1) throw new TypeError(`one topology has one prefix, not ${prefixes.join(' and ')}`);
+  return {
+    version: 1,
+    prefix: prefixes[0] ?? 'xact',
+    workers: resolved.map((each) => ({
+      name: each.name,
+      group: each.group,
+      order: each.order,
+      consumes: each.consumes.map(topologyTopicOf),
+      produces: Object.values(each.produces).map(topologyTopicOf),
+      retry: each.retry.map(({ topic, delayMs }) => ({ name: topic, delayMs, partitions: RETRY_PARTITIONS })),
+      deadLetters: { name: each.deadLetters, partitions: RETRY_PARTITIONS },
+      concurrency: { start: each.concurrency.start, max: each.concurrency.max },
+      scaling: { ...each.scaling },
+    })),
+  };
+}
+
+function topologyTopicOf({ name, topic }: ResolvedTopic): TopologyTopic {
+  return { name, declared: topic.name, partitions: topic.partitions, maxMessageBytes: topic.maxMessageBytes };
+}
+
+/**
+ * Every topic these workers need: consumed, produced, retry ladder, dead letters. A topic that several of them name
+ * comes once, with the larger of what each asks for.
+ */
+export function deriveTopics(resolved: Resolved | readonly Resolved[]): TopicSpec[] {
+  const topics = new Map<string, { partitions: number; maxBytes: number }>();
+  const add = (name: string, partitions: number, maxBytes: number) => {
+    const known = topics.get(name);
+    topics.set(name, {
+      partitions: Math.max(partitions, known?.partitions ?? 0),
+      maxBytes: Math.max(maxBytes, known?.maxBytes ?? 0),
+    });
+  };
+  for (const each of Array.isArray(resolved) ? (resolved as readonly Resolved[]) : [resolved as Resolved]) {
+    for (const { name, topic } of [...each.consumes, ...Object.values(each.produces)])
+      add(name, topic.partitions, topic.maxMessageBytes);
+    const origin = Math.max(...each.consumes.map(({ topic }) => topic.maxMessageBytes));
+    for (const { topic } of each.retry) add(topic, RETRY_PARTITIONS, origin + STORY_BYTES);
+    add(each.deadLetters, RETRY_PARTITIONS, origin + STORY_BYTES);
+  }
+  return [...topics].map(([topic, { partitions, maxBytes }]) => ({
+    topic,
+    partitions,
+    config: { 'max.message.bytes': String(maxBytes) },
+  }));
 }

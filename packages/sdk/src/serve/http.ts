@@ -1,0 +1,137 @@
+/**
+ * The worker's small HTTP server: what Kubernetes, Prometheus and KEDA ask.
+ *
+ *   /healthz   200 while the process lives, 503 when it should be restarted
+ *   /readyz    200 while it is connected and joined, 503 with the reason in words
+ *   /metrics   Prometheus text
+ *   /scaling   the scaling answer as JSON; 503 when it is too old to act on
+ *
+ * node:http and nothing else: four routes do not pay for a framework's 7 MB. The answers are injected.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Logger } from '@weir/core';
+import { PortTakenError } from '../errors.ts';
+
+export interface Health {
+  readonly live: boolean;
+  readonly ready: boolean;
+  /** In words, for whoever reads the probe's answer. */
+  readonly detail: string;
+}
+
+export interface ScalingReply {
+  readonly status: 200 | 503;
+  readonly body: object;
+}
+
+export interface HttpOptions {
+  /** 0 picks a free one. */
+  readonly port: number;
+  readonly health: () => Health;
+  readonly scaling: () => ScalingReply;
+  /** Prometheus text. */
+  readonly metrics: () => Promise<string>;
+  readonly log: Logger;
+}
+
+export interface HttpServer {
+  readonly port: number;
+  /** Takes no new connections, lets answers under way finish. Safe twice. */
+  stop(): Promise<void>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly text: string;
+}
+
+const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8';
+const TEXT = 'text/plain; charset=utf-8';
+const JSON_TYPE = 'application/json; charset=utf-8';
+const ROUTES = ['/healthz', '/readyz', '/metrics', '/scaling'] as const;
+
+/** @throws PortTakenError when another process listens on the port */
+export async function startHttp(options: HttpOptions): Promise<HttpServer> {
+  const server = createServer((request, response) => {
+    void reply(options, request, response);
+  });
+  // A scraper that stalls must not hold a drain up.
+  server.requestTimeout = 10_000;
+  server.headersTimeout = 10_000;
+  await listen(server, options.port);
+  const { port } = server.address() as AddressInfo;
+  let stopped: Promise<void> | undefined;
+  return {
+    port,
+    stop: () => {
+      stopped ??= new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeIdleConnections();
+      });
+      return stopped;
+    },
+  };
+}
+
+function listen(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(error.code === 'EADDRINUSE' ? new PortTakenError(port, { cause: error }) : error),
+    );
+    server.listen(port, () => {
+      server.removeAllListeners('error');
+      resolve();
+    });
+  });
+}
+
+async function reply(options: HttpOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  let answer: Answer;
+  try {
+    answer = await answerTo(options, request);
+  } catch (error) {
+    options.log.error({ error, path: pathOf(request) }, 'an HTTP answer could not be made');
+    answer = { status: 500, type: TEXT, text: 'this answer could not be made; the log says why\n' };
+  }
+  const body = Buffer.from(answer.text);
+  response.writeHead(answer.status, {
+    'content-type': answer.type,
+    'content-length': body.length,
+    'cache-control': 'no-store',
+    ...(answer.status === 405 ? { allow: 'GET, HEAD' } : {}),
+  });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+async function answerTo(options: HttpOptions, request: IncomingMessage): Promise<Answer> {
+  const route = ROUTES.find((each) => each === pathOf(request));
+  if (route === undefined)
+    return { status: 404, type: TEXT, text: `there is nothing here; this worker serves ${ROUTES.join(' ')}\n` };
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return { status: 405, type: TEXT, text: `${route} is for GET and HEAD\n` };
+  switch (route) {
+    case '/healthz': {
+      const { live, detail } = options.health();
+      return { status: live ? 200 : 503, type: TEXT, text: `${live ? 'live' : 'not live'}: ${detail}\n` };
+    }
+    case '/readyz': {
+      const { ready, detail } = options.health();
+      return { status: ready ? 200 : 503, type: TEXT, text: `${ready ? 'ready' : 'not ready'}: ${detail}\n` };
+    }
+    case '/metrics':
+      return { status: 200, type: PROMETHEUS, text: await options.metrics() };
+    case '/scaling': {
+      const { status, body } = options.scaling();
+      return { status, type: JSON_TYPE, text: `${JSON.stringify(body)}\n` };
+    }
+    default:
+      return route satisfies never;
+  }
+}
+
+function pathOf(request: IncomingMessage): string {
+  const path = (request.url ?? '/').split('?')[0] ?? '/';
+  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+}
