@@ -100,7 +100,8 @@ describe('time, chance and environment', () => {
   const MAY_READ_ENVIRONMENT: Readonly<Record<string, string>> = {
     'packages/sdk/src/run.ts': 'the process of every worker: hands the environment to `resolve`',
     'packages/scaler/src/main.ts': 'the one service that is no worker, so `run.ts` does not read it for it',
-    'packages/storage/src/open.ts': 'the S3 client reads AWS_* from the process itself; a given environment comes first',
+    'packages/storage/src/open.ts':
+      'the S3 client reads AWS_* from the process itself; a given environment comes first',
     'packages/cli/src/': 'the command line: hands the environment on to `resolve` and to its child processes',
   };
 
