@@ -10,6 +10,7 @@ export {
 export { dataOf, Event, type EventData, statusSubtypeOf } from './event.ts';
 export { eventIdOf, mediaIdOf } from './ids.ts';
 export { redactUrlsIn, redactValue } from './redaction.ts';
+export { storeAccess, storeAccessSettings, storeUrlSetting } from './store-settings.ts';
 export {
   type ColumnSpec,
   type ColumnType,
