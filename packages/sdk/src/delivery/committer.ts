@@ -1,0 +1,91 @@
+/**
+ * Commits watermarks with the signal beside them, one commit at a time. Everything goes through the consumer's fence; a
+ * commit that was refused or got lost is simply made again with the next round, through the fence again. Idle partitions
+ * are renewed, so that observers know their owner lives.
+ */
+import type { Clock, Logger } from '@weir/core';
+import { CommitFencedError } from '../errors.ts';
+import type { CommitEntry, Consumer } from '../kafka/port.ts';
+import type { Owned } from './owned.ts';
+
+/** A signal is stale after 90 s (DESIGN section 5). */
+const RENEW_AFTER_MS = 30_000;
+
+export interface CommitterOptions {
+  readonly consumer: () => Pick<Consumer, 'commit'>;
+  readonly owned: () => Iterable<Owned>;
+  /** The metadata to write beside the watermark of a partition. */
+  readonly metadata: (owned: Owned, offset: number) => string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: { committed(seconds: number): void };
+}
+
+export class Committer {
+  readonly #options: CommitterOptions;
+  #underWay: Promise<boolean> | undefined;
+  #failures = 0;
+
+  constructor(options: CommitterOptions) {
+    this.#options = options;
+  }
+
+  /** Commits made in a row that the broker did not take. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** Commits what has moved, and renews what is old. @returns false when there was something and it did not get through */
+  commit(): Promise<boolean> {
+    this.#underWay ??= this.#round().finally(() => {
+      this.#underWay = undefined;
+    });
+    return this.#underWay;
+  }
+
+  /** Waits for a commit under way, then commits what is left: the last word before a join or a stop. */
+  async commitAll(): Promise<boolean> {
+    await this.#underWay;
+    return this.commit();
+  }
+
+  async #round(): Promise<boolean> {
+    const { clock, log, metrics } = this.#options;
+    const startedAt = clock.monotonic();
+    const entries: CommitEntry[] = [];
+    const committing: Owned[] = [];
+    for (const owned of this.#options.owned()) {
+      const offset = owned.ledger.watermark;
+      const moved = offset !== owned.committed;
+      // A partition without any committed offset begins at its first record: nothing to promise before that.
+      if (!moved && (owned.committed < 0 || startedAt - owned.committedAtMs < RENEW_AFTER_MS)) continue;
+      entries.push({
+        topic: owned.topic,
+        partition: owned.partition,
+        offset,
+        metadata: this.#options.metadata(owned, offset),
+      });
+      committing.push(owned);
+    }
+    if (entries.length === 0) return true;
+    try {
+      await this.#options.consumer().commit(entries);
+    } catch (error) {
+      if (error instanceof CommitFencedError) {
+        log.debug({ error }, 'commit not sent: a join is under way, or the partitions are not ours any more');
+        return false;
+      }
+      this.#failures++;
+      log.warn({ error, partitions: entries.length }, 'commit failed; it is made again with the next round');
+      return false;
+    }
+    this.#failures = 0;
+    const now = clock.monotonic();
+    metrics.committed((now - startedAt) / 1000);
+    for (const [at, owned] of committing.entries()) {
+      owned.committed = entries[at]!.offset;
+      owned.committedAtMs = now;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * One record on its way through a worker: what was fetched, what is known of its past, and where it stands. It is also
+ * the `KafkaRecord` that handlers get, so a record costs one object here beside the one the adapter made.
+ *
+ *   queued --admitted--> running --done--> settling --all sends acknowledged--> finished
+ *                           |  \--failed--> settling (retry topic or dead letter) --acknowledged--> finished
+ *                           \--waits--> waiting (parked, retry in place, deferred) --again--> queued
+ *   any --partition lost, or drain over--> abandoned (another owner gets it)
+ */
+import type { KafkaRecord } from '../define.ts';
+import type { Fetched } from '../kafka/port.ts';
+import { headerText, plainHeaders, type Story, storyHeaders } from './headers.ts';
+import type { Lane } from './lanes.ts';
+import type { Owned } from './owned.ts';
+
+export type DeliveryState = 'queued' | 'running' | 'waiting' | 'settling' | 'finished' | 'abandoned';
+
+export class Delivery implements KafkaRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestamp: number;
+  /** Undefined until it is decoded. */
+  value: unknown = undefined;
+  attempt = 0;
+  replays = 0;
+  parked = 0;
+  /** Not part of the record's face: handlers see KafkaRecord only. */
+  readonly fetched: Fetched;
+  readonly owned: Owned;
+  readonly slot: number;
+  state: DeliveryState = 'queued';
+  decoded = false;
+  story: Story | undefined = undefined;
+  lane: Lane | undefined = undefined;
+  /** Monotonic ms at which it was queued, and at which its first failure in place happened (0: none). */
+  queuedAt = 0;
+  failingSince = 0;
+  /** While put back: when it is due (ms since the epoch). */
+  dueAt = 0;
+
+  constructor(fetched: Fetched, owned: Owned, slot: number) {
+    this.topic = fetched.topic;
+    this.partition = fetched.partition;
+    this.offset = fetched.offset;
+    this.timestamp = fetched.timestamp;
+    this.fetched = fetched;
+    this.owned = owned;
+    this.slot = slot;
+  }
+
+  get key(): string | null {
+    return this.fetched.rawKey === null ? null : this.fetched.rawKey.toString('utf8');
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return plainHeaders(this.fetched.rawHeaders);
+  }
+
+  get bytes(): number {
+    return sizeOf(this.fetched);
+  }
+
+  /** What a person sees when a record is logged. */
+  toJSON(): object {
+    const { topic, partition, offset, timestamp, attempt, replays } = this;
+    return { topic, partition, offset, timestamp, key: this.key, attempt, replays };
+  }
+}
+
+/** Bytes a record holds in memory, near enough: key, value, and a flat charge for the objects around them. */
+export function sizeOf(fetched: Fetched): number {
+  return (fetched.raw?.length ?? 0) + (fetched.rawKey?.length ?? 0) + 200;
+}
+
+/**
+ * All `weir-*` headers of a record, as they are on the wire: for services on the retry and dead-letter path, which check
+ * them against the topology themselves. Empty for a record that was not made by Weir.
+ */
+export function rawStory(record: KafkaRecord): Readonly<Record<string, string>> {
+  return record instanceof Delivery ? storyHeaders(record.fetched.rawHeaders) : {};
+}
+
+/** The value of one raw header of a record. */
+export function rawHeader(record: Delivery, name: string): string | undefined {
+  return headerText(record.fetched.rawHeaders, name);
+}

@@ -1,0 +1,148 @@
+/**
+ * Lanes keep the order that was promised within one partition. Records of one lane run one after the other; different
+ * lanes run at the same time.
+ *
+ *   none        every record is a lane of its own: a plain queue
+ *   partition   one lane for all
+ *   key         one lane for each key at work; a record without a key has a lane of its own, as it has no order in Kafka
+ *
+ * `next` takes a record and holds its lane; `release` frees the lane when the record is settled. A record that waits
+ * (in-place retry, parked, put back) keeps its lane, so nothing passes it.
+ */
+import type { Order } from '../define.ts';
+import type { Delivery } from './delivery.ts';
+import { Fifo } from './fifo.ts';
+
+export interface Lane {
+  readonly key: string;
+  readonly queue: Fifo<Delivery>;
+  held: boolean;
+}
+
+export interface Lanes {
+  push(delivery: Delivery): void;
+  /** The next record whose lane is free; its lane is held from now on. */
+  next(): Delivery | undefined;
+  /** What `next` would give, held by nobody yet. */
+  peek(): Delivery | undefined;
+  release(delivery: Delivery): void;
+  /** Whether `next` would give one. */
+  readonly runnable: boolean;
+  readonly queued: number;
+  /** Lanes with a record queued or held: how parallel this partition can be right now. Infinity without an order. */
+  readonly width: number;
+}
+
+class Unordered implements Lanes {
+  readonly #queue = new Fifo<Delivery>();
+  readonly width = Number.POSITIVE_INFINITY;
+  push(delivery: Delivery): void {
+    this.#queue.push(delivery);
+  }
+  next(): Delivery | undefined {
+    return this.#queue.shift();
+  }
+  peek(): Delivery | undefined {
+    return this.#queue.peek();
+  }
+  release(): void {}
+  get runnable(): boolean {
+    return this.#queue.size > 0;
+  }
+  get queued(): number {
+    return this.#queue.size;
+  }
+}
+
+class ByPartition implements Lanes {
+  readonly #queue = new Fifo<Delivery>();
+  readonly width = 1;
+  #held = false;
+  push(delivery: Delivery): void {
+    this.#queue.push(delivery);
+  }
+  next(): Delivery | undefined {
+    if (this.#held) return undefined;
+    const delivery = this.#queue.shift();
+    this.#held = delivery !== undefined;
+    return delivery;
+  }
+  peek(): Delivery | undefined {
+    return this.#held ? undefined : this.#queue.peek();
+  }
+  release(): void {
+    this.#held = false;
+  }
+  get runnable(): boolean {
+    return !this.#held && this.#queue.size > 0;
+  }
+  get queued(): number {
+    return this.#queue.size;
+  }
+}
+
+class ByKey implements Lanes {
+  readonly #lanes = new Map<string, Lane>();
+  /** Lanes that are free and have something queued, longest free first: fair among keys. */
+  readonly #free = new Fifo<Lane>();
+  #queued = 0;
+  #keyless = 0;
+
+  push(delivery: Delivery): void {
+    this.#queued++;
+    const rawKey = delivery.fetched.rawKey;
+    // latin1 keeps every byte apart, which UTF-8 would not for bytes that are no text.
+    const key = rawKey === null ? `\u0000${this.#keyless++}` : `k${rawKey.latin1Slice(0, rawKey.length)}`;
+    let lane = this.#lanes.get(key);
+    if (lane === undefined) {
+      lane = { key, queue: new Fifo(), held: false };
+      this.#lanes.set(key, lane);
+    }
+    delivery.lane = lane;
+    lane.queue.push(delivery);
+    if (!lane.held && lane.queue.size === 1) this.#free.push(lane);
+  }
+
+  next(): Delivery | undefined {
+    const lane = this.#free.shift();
+    if (lane === undefined) return undefined;
+    lane.held = true;
+    this.#queued--;
+    return lane.queue.shift();
+  }
+
+  peek(): Delivery | undefined {
+    return this.#free.peek()?.queue.peek();
+  }
+
+  release(delivery: Delivery): void {
+    const lane = delivery.lane;
+    if (lane === undefined) return;
+    lane.held = false;
+    if (lane.queue.size > 0) this.#free.push(lane);
+    else this.#lanes.delete(lane.key);
+  }
+
+  get runnable(): boolean {
+    return this.#free.size > 0;
+  }
+  get queued(): number {
+    return this.#queued;
+  }
+  get width(): number {
+    return this.#lanes.size;
+  }
+}
+
+export function lanesFor(order: Order): Lanes {
+  switch (order) {
+    case 'none':
+      return new Unordered();
+    case 'partition':
+      return new ByPartition();
+    case 'key':
+      return new ByKey();
+    default:
+      throw new TypeError(`unknown order ${order satisfies never}`);
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * One partition that this member owns: its ledger, its lanes, and what it holds in memory. Made at an assignment and
+ * given up, once and for all, when the partition is lost; a partition that comes back later gets a new one, so work that
+ * was started under the old one can never be mistaken for the new one's.
+ */
+import type { Order } from '../define.ts';
+import type { TopicPartition } from '../kafka/port.ts';
+import type { Delivery } from './delivery.ts';
+import { Fifo } from './fifo.ts';
+import { type Lanes, lanesFor } from './lanes.ts';
+import { Ledger } from './ledger.ts';
+
+export class Owned implements TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly ledger: Ledger;
+  readonly lanes: Lanes;
+  /** Records that waited and may run again; they hold their lanes already. */
+  readonly again = new Fifo<Delivery>();
+  /** False once lost: nothing of it may be started, sent or committed. */
+  alive = true;
+  readonly #controller = new AbortController();
+  /** In the fair queue. */
+  scheduled = false;
+  /** One batch in flight per partition: true while it is. */
+  batchInFlight = false;
+  /** Records and bytes in memory that count against the partition's bound. */
+  held = 0;
+  heldBytes = 0;
+  /** Records put back until they are due: outside the bound, with one of their own. */
+  deferred = 0;
+  deferredBytes = 0;
+  /** When the first of those is due, ms since the epoch, as far as is known; undefined when none waits. */
+  firstDueAt: number | undefined;
+  parked = 0;
+  /** Handlers at work, and records whose outcome is on its way to the broker. */
+  running = 0;
+  settling = 0;
+  /** Why nothing is fetched: its queue is full, enough records wait for their time, the process is short of memory. */
+  readonly pausedFor = new Set<'queue' | 'deferred' | 'memory'>();
+  committed: number;
+  committedAtMs = Number.NEGATIVE_INFINITY;
+  /** Next offset to be written, as last heard; -1 before. */
+  end = -1;
+
+  constructor(topic: string, partition: number, start: number, committed: number, order: Order) {
+    this.topic = topic;
+    this.partition = partition;
+    this.ledger = new Ledger(start);
+    this.lanes = lanesFor(order);
+    this.committed = committed;
+  }
+
+  get id(): string {
+    return partitionId(this.topic, this.partition);
+  }
+
+  /** Aborts when the partition is lost. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Gives the partition up: its work is aborted, and what was unfinished is somebody else's. */
+  lose(reason: unknown): void {
+    this.alive = false;
+    this.#controller.abort(reason);
+  }
+
+  /** Whether a record could be started now. */
+  get runnable(): boolean {
+    return this.alive && (this.again.size > 0 || this.lanes.runnable);
+  }
+
+  next(): Delivery | undefined {
+    return this.again.shift() ?? this.lanes.next();
+  }
+
+  peek(): Delivery | undefined {
+    return this.again.peek() ?? this.lanes.peek();
+  }
+
+  /** Records waiting for their turn. */
+  get queued(): number {
+    return this.lanes.queued + this.again.size;
+  }
+}
+
+export function partitionId(topic: string, partition: number): string {
+  return `${topic}/${partition}`;
+}

@@ -1,0 +1,712 @@
+/**
+ * One consumer group member, wired from the rooms: the Kafka port feeds the intake, a runner takes turns among its
+ * partitions and calls the handler within the limit, the settlement routes what comes of it, the committer writes
+ * watermarks and signals. This file owns the member's life and nothing else:
+ *
+ *   starting --opened, connected--> running --drain--> draining --finished or deadline--> stopped
+ *                                      \--join begins--> revoking --assigned--> running
+ */
+import type { Cancel, Clock, Logger, Random } from '@weir/core';
+import type { Resolved } from './config.ts';
+import type { AssignedPosition, DeadLetterReason, KafkaRecord } from './define.ts';
+import { BatchRunner } from './delivery/batch-runner.ts';
+import { errorLine, isTransient } from './delivery/classify.ts';
+import { Committer } from './delivery/committer.ts';
+import { FairQueue } from './delivery/fair.ts';
+import { Intake } from './delivery/intake.ts';
+import { type CallHost, Invocation } from './delivery/invocation.ts';
+import { Outlet } from './delivery/outlet.ts';
+import type { Owned } from './delivery/owned.ts';
+import { Reader } from './delivery/reader.ts';
+import { Runner } from './delivery/runner.ts';
+import { Settlement } from './delivery/settlement.ts';
+import { Budget } from './flow/backpressure.ts';
+import { Dependencies, type DependencyMoved } from './flow/dependencies.ts';
+import { Limiter } from './flow/limiter.ts';
+import { fixedTuner, type Tuner } from './flow/tuner.ts';
+import type {
+  Admin,
+  Assignment,
+  Consumer,
+  ConsumerListener,
+  ConsumerStatus,
+  FetchedBatch,
+  KafkaPort,
+  Producer,
+  StartPosition,
+  TopicPartition,
+} from './kafka/port.ts';
+import { decodeMetadata, encodeMetadata, type Signal } from './metadata.ts';
+import type { Metrics, WorkerGauges } from './metrics.ts';
+import { LoadMeter } from './scaling/meter.ts';
+import type { Health } from './serve/http.ts';
+import type { Topology } from './topology.ts';
+
+export interface WorkerOptions {
+  readonly resolved: Resolved;
+  readonly kafka: KafkaPort;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly topology: Topology;
+  /** In place of what the declaration's `open` would make: for tests. */
+  readonly resources?: unknown;
+}
+
+export interface DrainReport {
+  /** Everything in flight was finished and committed within the deadline. */
+  readonly clean: boolean;
+  /** Records in hand that the next owner will handle again. */
+  readonly handedOver: number;
+}
+
+export interface RunningWorker {
+  /** Opens resources, connects and joins; resolves when the first join is under way. */
+  start(): Promise<void>;
+  /** Stops intake at once, finishes what is in flight, flushes, commits, leaves. `signal` ends the waiting. */
+  drain(signal: AbortSignal): Promise<DrainReport>;
+  /** Aborts handlers: the drain's deadline, or a second signal. */
+  abort(): void;
+  health(): Health;
+  gauges(): WorkerGauges;
+  signals(): Signal[];
+  /** Nothing to run and nothing on its way: only what waits for a time or a dependency, if anything. For tests. */
+  readonly idle: boolean;
+}
+
+const CHECK_TIMEOUTS_MS = 250;
+const MOST_END_OFFSET_INTERVAL_MS = 5_000;
+
+export function createWorker(options: WorkerOptions): RunningWorker {
+  return new GroupMember(options);
+}
+
+class GroupMember implements RunningWorker, ConsumerListener {
+  readonly #options: WorkerOptions;
+  readonly #resolved: Resolved;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #metrics: Metrics;
+  readonly #consumer: Consumer;
+  readonly #producer: Producer;
+  readonly #admin: Admin;
+  readonly #limiter: Limiter;
+  readonly #tuner: Tuner;
+  readonly #dependencies: Dependencies;
+  readonly #meter: LoadMeter;
+  readonly #intake: Intake;
+  readonly #fair = new FairQueue();
+  readonly #outlet: Outlet;
+  readonly #settlement: Settlement;
+  readonly #runner: Runner | BatchRunner;
+  readonly #committer: Committer;
+  readonly #host: { -readonly [K in keyof CallHost]: CallHost[K] };
+  readonly #writer: string;
+  readonly #timers: Cancel[] = [];
+  readonly #opening = new AbortController();
+  #counter = 0;
+  #phase: 'new' | 'running' | 'draining' | 'stopped' = 'new';
+  #revoking = false;
+  #revokingSinceMs = 0;
+  #joined = false;
+  #aborted = false;
+  #resources: unknown;
+  #opened = false;
+  /** Told whenever something ended: drains and joins wait for idleness. */
+  readonly #idleWaiters = new Set<() => void>();
+  /** Members of `onDeadLetter` calls under way. */
+  #hooks = 0;
+  #saturated = false;
+  readonly #hookCalls = new Set<Invocation>();
+  /** Dependencies without keys: the whole worker waits for them. */
+  readonly #plain: readonly string[];
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    const { resolved, kafka, clock, log, metrics } = options;
+    this.#resolved = resolved;
+    this.#clock = clock;
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#writer = Array.from({ length: 8 }, () => options.random.below(36).toString(36)).join('');
+    this.#producer = kafka.producer();
+    this.#admin = kafka.admin();
+    this.#consumer = kafka.consumer({
+      group: resolved.group,
+      topics: resolved.consumes.map((each) => each.name),
+      listener: this,
+      revokeWaitMs: resolved.revokeWaitMs,
+    });
+    this.#plain = Object.keys(resolved.dependencies).filter((name) => !resolved.dependencies[name]?.keyed);
+    this.#limiter = new Limiter(resolved.concurrency.start);
+    this.#tuner = fixedTuner(resolved.concurrency.start);
+    this.#dependencies = new Dependencies({
+      dependencies: resolved.dependencies,
+      breaker: resolved.breaker,
+      concurrency: resolved.concurrency.start,
+      isTransient,
+      clock,
+    });
+    this.#dependencies.on('dependency:moved', (event) => this.#dependencyMoved(event));
+    this.#meter = new LoadMeter({
+      clock,
+      catchUpMs: resolved.scaling.catchUpMs,
+      ...(resolved.batch ? { batchRecords: resolved.batch.maxRecords } : {}),
+    });
+    this.#intake = new Intake({
+      resolved,
+      budget: new Budget(resolved.queue.bytes),
+      now: () => clock.monotonic(),
+      pause: (partitions) => this.#consumer.pause(partitions),
+      resume: (partitions) => this.#consumer.resume(partitions),
+      onRedelivered: (count) => metrics.redelivered(count),
+    });
+    this.#outlet = new Outlet({ resolved, producer: this.#producer, clock, log, metrics });
+    this.#host = {
+      outlet: this.#outlet,
+      clock,
+      log,
+      config: resolved.config,
+      resources: undefined,
+      call: (dependency, key, work, outer) => this.#dependencies.call(dependency, key, work, outer),
+      originOf: (error) => this.#dependencies.originOf(error),
+    };
+    this.#settlement = new Settlement({
+      resolved,
+      outlet: this.#outlet,
+      breakers: this.#dependencies,
+      clock,
+      log,
+      metrics,
+      onAgain: (delivery) => {
+        this.#fair.add(delivery.owned);
+        this.#runner.pump();
+      },
+      onSettled: (delivery) => {
+        this.#intake.settled(delivery);
+        if (delivery.owned.runnable) this.#fair.add(delivery.owned);
+        this.#somethingEnded();
+      },
+      deadLetterHook: resolved.worker.onDeadLetter
+        ? (delivery, reason) => this.#callDeadLetterHook(delivery, reason)
+        : undefined,
+      abandoning: () => this.#aborted,
+    });
+    this.#runner = this.#makeRunner();
+    this.#committer = new Committer({
+      consumer: () => this.#consumer,
+      owned: () => this.#intake.partitions(),
+      metadata: (owned, offset) => encodeMetadata(this.#signalOf(owned, offset)),
+      clock,
+      log,
+      metrics,
+    });
+    metrics.observe(() => this.gauges());
+  }
+
+  // ---- life ---------------------------------------------------------------------------------------------------------
+
+  async start(): Promise<void> {
+    if (this.#phase !== 'new') return;
+    this.#phase = 'running';
+    const { worker } = this.#resolved;
+    if (this.#options.resources !== undefined) this.#resources = this.#options.resources;
+    else if (worker.open !== undefined)
+      this.#resources = await worker.open({
+        config: this.#resolved.config,
+        log: this.#log,
+        clock: this.#clock,
+        worker: this.#resolved.name,
+        group: this.#resolved.group,
+        registry: this.#metrics.registry,
+        epoch: this.#resolved.epoch,
+        signal: this.#opening.signal,
+      });
+    this.#opened = true;
+    this.#host.resources = this.#resources;
+    if (this.#stopping) return;
+    await Promise.all([this.#producer.start(), this.#admin.start()]);
+    if (this.#stopping) return;
+    this.#timers.push(
+      this.#clock.every(this.#resolved.commitIntervalMs, () => this.#tick()),
+      this.#clock.every(CHECK_TIMEOUTS_MS, () => this.#runner.checkTimeouts()),
+      this.#clock.every(Math.min(MOST_END_OFFSET_INTERVAL_MS, this.#resolved.scalingIntervalMs), () =>
+        this.#readEndOffsets(),
+      ),
+    );
+    await this.#consumer.start();
+  }
+
+  async drain(signal: AbortSignal): Promise<DrainReport> {
+    if (this.#stopping) return { clean: true, handedOver: 0 };
+    this.#phase = 'draining';
+    this.#opening.abort(new Error('the worker is being stopped'));
+    this.#intake.hold(true);
+    if (this.#runner instanceof BatchRunner) this.#runner.flush();
+    const onAbort = () => this.abort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    await this.#whenQuiet(signal);
+    await this.#whenIdle(signal);
+    const clean = !this.#aborted;
+    for (const cancel of this.#timers.splice(0)) cancel();
+    await this.#committer.commitAll();
+    let handedOver = 0;
+    for (const owned of this.#intake.partitions()) handedOver += owned.ledger.unfinished;
+    await this.#consumer.stop();
+    this.#giveUp([...this.#intake.partitions()], 'stopped');
+    this.#settlement.stop();
+    if (this.#runner instanceof BatchRunner) this.#runner.stop();
+    await this.#producer.stop(signal);
+    await this.#admin.stop();
+    this.#dependencies.stop();
+    if (this.#opened && this.#options.resources === undefined) await this.#resolved.worker.close?.(this.#resources);
+    this.#phase = 'stopped';
+    signal.removeEventListener('abort', onAbort);
+    return { clean, handedOver };
+  }
+
+  abort(): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    const reason = new Error('the worker is stopping: its drain deadline is over');
+    this.#runner.abort(reason);
+    for (const call of this.#hookCalls) call.abort(reason);
+    this.#somethingEnded();
+  }
+
+  health(): Health {
+    const slots = this.#limiter.limit;
+    const stuck = this.#runner.stuck;
+    const live = stuck < slots;
+    const status = this.#consumer.status;
+    const ready =
+      this.#phase === 'running' && this.#joined && status.state !== 'connecting' && status.state !== 'crashed';
+    const detail = !live
+      ? `all ${slots} handler slots are stuck past their timeout`
+      : this.#phase !== 'running'
+        ? this.#phase
+        : this.#joined
+          ? `${status.state}, ${this.#intake.size} partition(s)${status.detail === '' ? '' : `: ${status.detail}`}`
+          : `${status.state}: ${status.detail}`;
+    return { live, ready, detail };
+  }
+
+  get idle(): boolean {
+    if (this.#runner.running > 0 || this.#hooks > 0 || this.#revoking) return false;
+    for (const owned of this.#intake.partitions())
+      if (owned.settling > 0 || owned.running > 0 || owned.queued > 0) return false;
+    return true;
+  }
+
+  get #stopping(): boolean {
+    return this.#phase === 'draining' || this.#phase === 'stopped';
+  }
+
+  // ---- the consumer's side ------------------------------------------------------------------------------------------
+
+  async assigned(assignment: Assignment): Promise<readonly StartPosition[]> {
+    const moved = this.#forget(assignment);
+    const { worker } = this.#resolved;
+    const fresh = assignment.partitions.filter((each) => !(each.retained && this.#intake.get(each) !== undefined));
+    const ctx = {
+      config: this.#resolved.config,
+      resources: this.#resources,
+      log: this.#log,
+      signal: this.#opening.signal,
+    };
+    const positions = new Map<string, number>();
+    if (fresh.length > 0) {
+      await worker.assigned?.(fresh, ctx);
+      const given = worker.positions === undefined ? [] : await worker.positions(fresh, ctx);
+      for (const { topic, partition, offset } of given) positions.set(`${topic}/${partition}`, offset);
+    }
+    const starts: StartPosition[] = [];
+    for (const each of assignment.partitions) {
+      const kept = each.retained ? this.#intake.get(each) : undefined;
+      if (kept !== undefined) {
+        starts.push({ topic: each.topic, partition: each.partition, offset: kept.ledger.next });
+        continue;
+      }
+      const start = positions.get(`${each.topic}/${each.partition}`) ?? this.#startOf(each);
+      const owned = this.#intake.own(each.topic, each.partition, start, each.committed);
+      owned.end = each.logEnd;
+      this.#meter.assigned(each, this.#previousSignal(each));
+      this.#meter.observeEnd(each, each.logEnd);
+      starts.push({ topic: each.topic, partition: each.partition, offset: start });
+    }
+    this.#joined = true;
+    if (this.#revoking)
+      this.#metrics.rebalanced((this.#clock.monotonic() - this.#revokingSinceMs) / 1000, moved + fresh.length);
+    this.#revoking = false;
+    this.#intake.hold(this.#stopping || this.#plainOpen());
+    this.#intake.applyPauses();
+    this.#log.info(
+      { generation: assignment.generation, partitions: assignment.partitions.length, fresh: fresh.length },
+      `assigned ${assignment.partitions.length} partition(s)`,
+    );
+    for (const owned of this.#intake.partitions()) this.#fair.add(owned);
+    // Where to start is a promise too: a worker that stores offsets elsewhere must never find none here.
+    if (fresh.some((each) => each.committed < 0)) setImmediate(() => void this.#committer.commit());
+    this.#runner.pump();
+    return starts;
+  }
+
+  async revoking(reason: string): Promise<void> {
+    if (!this.#revoking) {
+      this.#revoking = true;
+      this.#revokingSinceMs = this.#clock.monotonic();
+    }
+    this.#log.debug({ reason }, 'a join begins: finishing what is in flight');
+    const deadline = new AbortController();
+    const cancel = this.#clock.after(this.#resolved.revokeWaitMs * 0.9, () => deadline.abort());
+    // Commits on the way keep the session alive and save what is done so far.
+    const stop = this.#clock.every(Math.max(100, this.#resolved.kafka.sessionTimeoutMs / 3), () => {
+      void this.#committer.commit();
+    });
+    await this.#whenIdle(deadline.signal);
+    stop();
+    cancel();
+    await this.#committer.commitAll();
+  }
+
+  lost(partitions: readonly TopicPartition[], reason: 'rebalance' | 'session' | 'crash' | 'stopped'): void {
+    this.#giveUp(partitions, reason);
+  }
+
+  records(batch: FetchedBatch): void {
+    const owned = this.#intake.take(batch);
+    if (owned === undefined) return;
+    this.#fair.add(owned);
+    this.#runner.pump();
+  }
+
+  async unreadable(batch: TopicPartition & { firstOffset: number; lastOffset: number; error: unknown }): Promise<void> {
+    const owned = this.#intake.get(batch);
+    if (owned === undefined) return;
+    const { topic, partition, firstOffset, lastOffset } = batch;
+    const slot = owned.ledger.take(firstOffset);
+    if (slot < 0) return;
+    owned.ledger.cover(lastOffset);
+    await this.#outlet.unreadable({ topic, partition, firstOffset, lastOffset }, errorLine(batch.error), owned.signal);
+    if (owned.alive) owned.ledger.finish(slot);
+    this.#metrics.deadLettered(topic, 'poison');
+  }
+
+  outOfRange({
+    topic,
+    partition,
+    committed,
+    logStart,
+  }: TopicPartition & { committed: number; logStart: number }): void {
+    const missed = Math.max(0, logStart - Math.max(0, committed));
+    this.#metrics.outOfRange(missed);
+    this.#log.error(
+      { topic, partition, committed, logStart },
+      `${topic}/${partition}: the log starts at ${logStart} now, past the committed offset ${committed}: retention removed ${missed} record(s) before they were handled; give the topic more retention`,
+    );
+  }
+
+  status(status: ConsumerStatus): void {
+    if (status.state === 'crashed') this.#joined = false;
+    this.#log.debug({ state: status.state }, status.detail);
+  }
+
+  // ---- wiring -------------------------------------------------------------------------------------------------------
+
+  #makeRunner(): Runner | BatchRunner {
+    const { resolved, clock, log, metrics } = this.#options;
+    const reader = new Reader({
+      resolved,
+      settlement: this.#settlement,
+      metrics,
+      believes: (group, topic) => this.#groupReads(group, topic),
+      foreignStories: this.#storyTopics(),
+    });
+    const shared = {
+      resolved,
+      host: this.#host,
+      reader,
+      settlement: this.#settlement,
+      limiter: this.#limiter,
+      clock,
+      log,
+      metrics,
+      mayStart: (running: number) => this.#mayStart(running),
+      onCall: (records: number, seconds: number, ok: boolean) => {
+        this.#meter.handled(undefined, records, seconds * (resolved.batch === undefined ? records : 1));
+        this.#tuner.observe(seconds, ok);
+      },
+      onIdle: () => this.#somethingEnded(),
+    };
+    return resolved.batch === undefined
+      ? new Runner({ ...shared, fair: this.#fair })
+      : new BatchRunner({
+          ...shared,
+          breakers: this.#dependencies,
+          owned: () => this.#intake.partitions(),
+          abandoning: () => this.#aborted,
+        });
+  }
+
+  #groupReads(group: string, topic: string): boolean {
+    return this.#options.topology.workers.some(
+      (worker) => worker.group === group && worker.consumes.some((each) => each.name === topic),
+    );
+  }
+
+  /** Retry and dead-letter topics of the topology: their records' stories are about other workers. */
+  #storyTopics(): ReadonlySet<string> {
+    const topics = new Set<string>();
+    for (const worker of this.#options.topology.workers) {
+      for (const rung of worker.retry) topics.add(rung.name);
+      if (worker.deadLetters) topics.add(worker.deadLetters.name);
+    }
+    return topics;
+  }
+
+  #mayStart(running: number): boolean {
+    if (this.#revoking || this.#aborted) return false;
+    // A drain starts no handler, but a batch worker's last, partial batches go out.
+    if (this.#phase === 'draining') return this.#runner instanceof BatchRunner && !this.#plainOpen();
+    if (this.#phase !== 'running') return false;
+    for (const name of this.#plain) {
+      const state = this.#dependencies.state(name);
+      if (state === 'open' || (state === 'half-open' && running > 0)) return false;
+    }
+    return true;
+  }
+
+  #plainOpen(): boolean {
+    return this.#dependencies.openPlain().length > 0;
+  }
+
+  #dependencyMoved({ dependency, key, from, to, reason }: DependencyMoved): void {
+    this.#log[to === 'open' ? 'warn' : 'info'](
+      { dependency, key, from, to },
+      `circuit breaker of ${dependency}${key === undefined ? '' : ` (${key})`}: ${from} -> ${to} (${reason})`,
+    );
+    const worst = this.#dependencies.snapshot().find((each) => each.dependency === dependency)?.state ?? to;
+    this.#metrics.breaker(dependency, worst);
+    if (key === undefined && this.#phase === 'running') this.#intake.hold(this.#plainOpen());
+    this.#settlement.breakerMoved(dependency, key, to);
+    this.#runner.pump();
+  }
+
+  async #callDeadLetterHook(record: KafkaRecord & { owned: Owned }, reason: DeadLetterReason): Promise<void> {
+    const call = new Invocation(this.#host, undefined, this.#clock.monotonic());
+    const lost = () => call.abort(record.owned.signal.reason as Error);
+    record.owned.signal.addEventListener('abort', lost, { once: true });
+    this.#hooks++;
+    this.#hookCalls.add(call);
+    try {
+      await this.#resolved.worker.onDeadLetter?.(record, reason, call as never);
+      await new Promise<void>((resolve) => call.whenSent(resolve));
+      if (call.sendError !== undefined) throw call.sendError;
+    } finally {
+      call.closed = true;
+      this.#hookCalls.delete(call);
+      this.#hooks--;
+      record.owned.signal.removeEventListener('abort', lost);
+      this.#somethingEnded();
+    }
+  }
+
+  // ---- assignments --------------------------------------------------------------------------------------------------
+
+  /** Gives up what is not ours any more, and what is ours again but moved in between. @returns how many were lost */
+  #forget(assignment: Assignment): number {
+    this.#giveUp(assignment.lost, 'rebalance');
+    const now = new Set(
+      assignment.partitions.filter((each) => each.retained).map((each) => `${each.topic}/${each.partition}`),
+    );
+    this.#giveUp(
+      [...this.#intake.partitions()].filter((owned) => !now.has(owned.id)),
+      'rebalance',
+    );
+    return assignment.lost.length;
+  }
+
+  #giveUp(partitions: readonly TopicPartition[], reason: 'rebalance' | 'session' | 'crash' | 'stopped'): void {
+    const error = new Error(`the partition was given up (${reason})`);
+    const gone: TopicPartition[] = [];
+    let unfinished = 0;
+    for (const each of partitions) {
+      const owned = this.#intake.give(each, error);
+      if (owned === undefined) continue;
+      gone.push({ topic: each.topic, partition: each.partition });
+      this.#meter.released(each);
+      unfinished += owned.running + owned.settling;
+    }
+    if (gone.length === 0) return;
+    this.#runner.abort(error, (delivery) => !delivery.owned.alive);
+    this.#settlement.lost();
+    if (unfinished > 0) this.#metrics.handedOver(unfinished);
+    this.#resolved.worker.revoked?.(gone, {
+      config: this.#resolved.config,
+      resources: this.#resources,
+      log: this.#log,
+      signal: this.#opening.signal,
+    });
+    if (reason === 'session')
+      this.#log.warn(
+        { partitions: gone.length },
+        'no word from the broker for a whole session: the partitions count as lost; their work is aborted',
+      );
+    this.#somethingEnded();
+  }
+
+  #startOf(each: AssignedPosition): number {
+    if (each.committed >= 0) return Math.max(each.committed, Math.min(each.logStart, each.logEnd));
+    return this.#resolved.worker.start === 'latest' ? each.logEnd : each.logStart;
+  }
+
+  #previousSignal(each: AssignedPosition & { metadata: string }): Signal | undefined {
+    if (each.committed < 0 || each.metadata === '') return undefined;
+    const decoded = decodeMetadata(each.metadata, each.committed);
+    if ('signal' in decoded) return decoded.signal;
+    if (decoded.ignored !== 'empty') this.#metrics.metadataIgnored(decoded.ignored, 1);
+    return undefined;
+  }
+
+  // ---- timers -------------------------------------------------------------------------------------------------------
+
+  #tick(): void {
+    const waiting = [...this.#intake.partitions()].some((owned) => owned.queued > 0);
+    const full = this.#limiter.inflight >= this.#limiter.limit;
+    this.#meter.sample((full || this.#saturated) && waiting, this.#limiter.limit);
+    this.#saturated = full;
+    if (!this.#revoking) void this.#committer.commit();
+  }
+
+  #readingEnds = false;
+  async #readEndOffsets(): Promise<void> {
+    if (this.#readingEnds || this.#intake.size === 0) return;
+    this.#readingEnds = true;
+    try {
+      for (const { topic, partition, end } of await this.#admin.offsets(
+        this.#resolved.consumes.map((each) => each.name),
+      )) {
+        const owned = this.#intake.get({ topic, partition });
+        if (owned === undefined) continue;
+        owned.end = Math.max(owned.end, end);
+        this.#meter.observeEnd(owned, end);
+      }
+    } catch (error) {
+      this.#log.debug({ error }, 'end offsets could not be read; the next round tries again');
+    } finally {
+      this.#readingEnds = false;
+    }
+  }
+
+  // ---- waiting ------------------------------------------------------------------------------------------------------
+
+  #somethingEnded(): void {
+    for (const waiter of this.#idleWaiters) waiter();
+  }
+
+  /** No handler is at work and no outcome is on its way. */
+  #workIsOut(): boolean {
+    if (this.#runner.running - this.#runner.stuck > 0 || this.#hooks > 0) return false;
+    for (const owned of this.#intake.partitions()) if (owned.settling > 0) return false;
+    return true;
+  }
+
+  #whenIdle(signal: AbortSignal): Promise<void> {
+    return this.#until(() => this.#workIsOut(), signal);
+  }
+
+  /** A drain of a batch worker also hands its last, partial batches to the handler. */
+  #whenQuiet(signal: AbortSignal): Promise<void> {
+    if (!(this.#runner instanceof BatchRunner)) return Promise.resolve();
+    return this.#until(() => {
+      for (const owned of this.#intake.partitions()) if (owned.queued > 0 && !this.#plainOpen()) return false;
+      return true;
+    }, signal);
+  }
+
+  #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
+    if (condition() || signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const over = () => {
+        this.#idleWaiters.delete(check);
+        signal.removeEventListener('abort', over);
+        resolve();
+      };
+      const check = () => {
+        if (condition()) over();
+      };
+      this.#idleWaiters.add(check);
+      signal.addEventListener('abort', over, { once: true });
+    });
+  }
+
+  // ---- what others see ----------------------------------------------------------------------------------------------
+
+  gauges(): WorkerGauges {
+    const now = this.#clock.now();
+    let queued = 0;
+    let queueFull: 0 | 1 = 0;
+    const partitions = [...this.#intake.partitions()].map((owned) => {
+      queued += owned.queued;
+      if (owned.pausedFor.has('queue') || owned.pausedFor.has('memory')) queueFull = 1;
+      const first = owned.peek();
+      const lag = Math.max(0, owned.end - owned.ledger.watermark);
+      const perSecond = this.#meter.laneRate * Math.min(this.#limiter.limit, owned.lanes.width);
+      return {
+        topic: owned.topic,
+        partition: owned.partition,
+        lag,
+        lagSeconds: lag === 0 ? 0 : first === undefined ? undefined : Math.max(0, (now - first.timestamp) / 1000),
+        load: perSecond > 0 ? this.#meter.arrivalPerSecond(owned) / perSecond : undefined,
+      };
+    });
+    return {
+      inflight: this.#runner.running,
+      limit: this.#limiter.limit,
+      queued,
+      parked: this.#settlement.parking.size,
+      stuck: this.#runner.stuck,
+      assigned: this.#intake.size,
+      paused: { breaker: this.#plainOpen() ? 1 : 0, memory: queueFull, operator: 0 },
+      partitions,
+    };
+  }
+
+  signals(): Signal[] {
+    return [...this.#intake.partitions()].map((owned) => this.#signalOf(owned, owned.ledger.watermark));
+  }
+
+  #signalOf(owned: Owned, offset: number): Signal {
+    this.#counter++;
+    const limit = this.#limiter.limit;
+    const waitsForTime = owned.deferred > 0 && owned.held === 0;
+    return this.#meter.signal(owned, {
+      writer: this.#writer,
+      counter: this.#counter,
+      offset,
+      lanes: this.#lanesOf(owned, limit),
+      limit: this.#resolved.batch === undefined ? limit : 1,
+      limitProven: this.#tuner.proven,
+      paused: this.#plainOpen() ? 'breaker' : undefined,
+      doneAhead: owned.ledger.doneAhead,
+      deferred: owned.deferred,
+      dueAt: waitsForTime ? owned.firstDueAt : undefined,
+    });
+  }
+
+  #lanesOf(owned: Owned, limit: number): number {
+    if (this.#resolved.batch !== undefined) return 1;
+    switch (this.#resolved.order) {
+      case 'none':
+        return limit;
+      case 'partition':
+        return 1;
+      case 'key':
+        return Math.max(1, Math.min(limit, owned.lanes.width));
+      default:
+        throw new TypeError(`unknown order ${this.#resolved.order satisfies never}`);
+    }
+  }
+}
