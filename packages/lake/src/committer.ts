@@ -1,0 +1,384 @@
+/**
+ * Appending to a table, each row once. One batch goes through these steps, and may die between any two:
+ *
+ *   cut (what is not in the table yet) --> files (Parquet, not referenced by anything)
+ *     --> commit (create version n+1 of the log: rows and offsets become visible in one step)
+ *
+ *   commit lost to another writer --> back off --> refresh to the newest version --> cut again
+ *
+ * The first try does not ask for the newest version: creating n+1 succeeds only if n was the newest. After every
+ * refresh the batch is cut again, since the winner may have written the same records, cut differently; only if all of
+ * it is still new are the files kept. "Offset of the batch is below the transaction: skip it" is not enough.
+ *
+ * A file is deleted only when it is certain that no commit refers to it. When the store leaves a commit in doubt and
+ * reading back does not settle it, the files stay (an orphan costs space, a missing file costs the table) and the append
+ * fails as transient; the caller repeats it, and whatever did get in is dropped by offset.
+ *
+ * Appends that wait while a commit is under way go into the next one together: one version for many partitions.
+ */
+import { randomUUID } from 'node:crypto';
+import { type Clock, describeError, type Logger, type Random, redactText } from '@weir/core';
+import { PreconditionFailedError, StoreUnavailableError } from '@weir/storage';
+import type { Action, AddFile, CommitInfo, LogState } from './actions.ts';
+import { writeCheckpoint } from './checkpoint.ts';
+import { type Cut, cut, type EncodedSlice } from './cut.ts';
+import { FileEncoder } from './data-file.ts';
+import { CommitConflictError, TableClosedError } from './errors.ts';
+import type { KeyIndex } from './key-index.ts';
+import type { TableLog } from './log.ts';
+import type { EncodedRow, RowEncoder } from './row.ts';
+import { checkSchema, type TableSpec } from './spec.ts';
+
+const ENGINE = 'weir/0.1.0';
+const ATTEMPTS = 60;
+/** Rows of waiting appends that are put into one commit. */
+const GROUP_ROWS = 20_000;
+const PARALLEL_FILES = 8;
+/** A batch of which nothing is left moves the transaction alone only after this many offsets: repeats are harmless. */
+const EMPTY_PROGRESS_OFFSETS = 10_000;
+const FIRST_COMMIT_MS = 10;
+const LONGEST_BACKOFF_MS = 2_000;
+
+export interface AppendResult {
+  /** Of the table, after the append. */
+  readonly version: number;
+  readonly written: number;
+  readonly droppedByOffset: number;
+  readonly droppedByKey: number;
+}
+
+interface Pending {
+  readonly slices: readonly EncodedSlice[];
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: (result: AppendResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface WrittenFiles {
+  readonly kept: Cut['kept'];
+  readonly adds: readonly AddFile[];
+}
+
+export class Committer {
+  readonly #spec: TableSpec;
+  readonly #log: TableLog;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #logger: Logger;
+  readonly #rows: RowEncoder;
+  readonly #files: FileEncoder;
+  readonly #keys: KeyIndex | undefined;
+  readonly #state: LogState;
+  readonly #checkpointEvery: number;
+  #queue: Pending[] = [];
+  #tail: Promise<unknown> = Promise.resolve();
+  #checkpoint: Promise<void> | undefined;
+  #commitMs = FIRST_COMMIT_MS;
+  #closed = false;
+
+  constructor(options: {
+    spec: TableSpec;
+    log: TableLog;
+    clock: Clock;
+    random: Random;
+    logger: Logger;
+    rows: RowEncoder;
+    keys: KeyIndex | undefined;
+    state: LogState;
+    checkpointEvery: number;
+  }) {
+    this.#spec = options.spec;
+    this.#log = options.log;
+    this.#clock = options.clock;
+    this.#random = options.random;
+    this.#logger = options.logger;
+    this.#rows = options.rows;
+    this.#files = new FileEncoder(options.spec);
+    this.#keys = options.keys;
+    this.#state = options.state;
+    this.#checkpointEvery = options.checkpointEvery;
+  }
+
+  get version(): number {
+    return this.#state.version;
+  }
+
+  append(slices: readonly EncodedSlice[], signal?: AbortSignal): Promise<AppendResult> {
+    if (this.#closed) return Promise.reject(new TableClosedError(this.#spec.name));
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ slices, signal, resolve, reject });
+      void this.exclusive(() => this.#commitQueued());
+    });
+  }
+
+  /** Runs when nothing else reads or moves the state; in the order of the calls. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#tail.then(work);
+    this.#tail = run.catch(() => undefined);
+    return run;
+  }
+
+  /** Brings the state to the newest version. Only within `exclusive`. */
+  async refresh(): Promise<LogState> {
+    for (;;) {
+      const next = this.#state.version + 1;
+      const actions = await this.#log.read(next);
+      if (actions === undefined) return this.#state;
+      await this.#absorb(next, actions);
+    }
+  }
+
+  /** Waits for what is under way, a checkpoint included. Safe twice. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#tail;
+    await this.#checkpoint;
+  }
+
+  async #commitQueued(): Promise<void> {
+    const group: Pending[] = [];
+    let rows = 0;
+    for (let next = this.#queue[0]; next; next = this.#queue[0]) {
+      const size = next.slices.reduce((total, slice) => total + slice.rows.length, 0);
+      if (group.length > 0 && rows + size > GROUP_ROWS) break;
+      rows += size;
+      group.push(next);
+      this.#queue.shift();
+    }
+    if (group.length === 0) return;
+    const live = new Set(group);
+    try {
+      await this.#commitGroup(live);
+    } catch (error) {
+      for (const pending of live) pending.reject(error);
+    }
+    if (this.#queue.length > 0) void this.exclusive(() => this.#commitQueued());
+  }
+
+  /** Settles every append of the group, or throws for those that are left in it. */
+  async #commitGroup(live: Set<Pending>): Promise<void> {
+    const startedAt = this.#clock.monotonic();
+    let files: WrittenFiles | undefined;
+    let inDoubt = false;
+    try {
+      for (let attempt = 1; ; ) {
+        this.#dropAborted(live);
+        if (live.size === 0) return;
+        const slices = [...live].flatMap((pending) => pending.slices);
+        await this.#loadKeys(slices);
+        const found = cut(
+          slices,
+          (appId) => this.#state.transactions.get(appId)?.version,
+          (partition, key) => this.#keys?.has(partition, key) === true,
+        );
+        const isEmpty = found.kept.every((rows) => rows.length === 0);
+        if (isEmpty && !this.#isUseful(found)) {
+          this.#resolve(live, found, this.#state.version);
+          return;
+        }
+        if (files === undefined || !sameRows(files.kept, found.kept)) {
+          await this.#discard(files);
+          files = undefined;
+          files = await this.#write(found.kept);
+        }
+        // The last moment to stop: after this the commit may happen.
+        if (this.#dropAborted(live)) continue;
+        const version = this.#state.version + 1;
+        const id = randomUUID();
+        const actions = this.#actions(id, found, files.adds);
+        inDoubt = true;
+        const winner = await this.#create(version, actions, id);
+        inDoubt = false;
+        if (winner === undefined) {
+          files = undefined;
+          this.#commitMs = 0.8 * this.#commitMs + 0.2 * ((this.#clock.monotonic() - startedAt) / attempt);
+          this.#won(version, actions, slices, found);
+          this.#resolve(live, found, version);
+          return;
+        }
+        await this.#absorb(version, winner);
+        const before = this.#state.version;
+        await this.refresh();
+        if (attempt++ >= ATTEMPTS) throw new CommitConflictError(this.#log.location, ATTEMPTS);
+        const contenders = 2 + this.#state.version - before;
+        // The window shrinks with every loss, so who has waited longest goes first and nobody starves.
+        const window = Math.min(LONGEST_BACKOFF_MS, (this.#commitMs * contenders * 2) / attempt);
+        await this.#clock.sleep(this.#random.next() * window);
+        await this.refresh();
+      }
+    } finally {
+      if (!inDoubt) await this.#discard(files);
+    }
+  }
+
+  /** Creates the version; undefined when it is ours, else the commit that was faster. */
+  async #create(version: number, actions: readonly Action[], id: string): Promise<Action[] | undefined> {
+    try {
+      await this.#log.write(version, actions);
+      return undefined;
+    } catch (error) {
+      const lost = error instanceof PreconditionFailedError;
+      if (!lost && !(error instanceof StoreUnavailableError)) throw error;
+      const there = await this.#log.read(version);
+      if (there === undefined) throw lost ? new StoreUnavailableError(this.#log.location, 'commit', error) : error;
+      return there.some(({ commitInfo }) => commitInfo?.weirCommitId === id) ? undefined : there;
+    }
+  }
+
+  async #absorb(version: number, actions: readonly Action[]): Promise<void> {
+    // Keys first: if the store fails here the version counts as unseen and is read again.
+    await this.#keys?.absorb(
+      actions.flatMap(({ add }) => add ?? []),
+      actions.flatMap(({ txn }) => txn ?? []),
+    );
+    this.#state.apply(version, actions);
+    if (actions.some(({ protocol, metaData }) => protocol || metaData)) {
+      const { metaData } = this.#state.check(this.#log.location);
+      checkSchema(this.#spec, metaData, this.#log.location);
+    }
+  }
+
+  async #loadKeys(slices: readonly EncodedSlice[]): Promise<void> {
+    const keys = this.#keys;
+    if (!keys) return;
+    const sourced = slices.filter(({ appId, rows }) => appId !== undefined && rows.length > 0);
+    const missing = [...new Set(sourced.map(({ partition }) => partition))].filter(
+      (partition) => !keys.holds(partition),
+    );
+    if (missing.length > 0) await this.loadKeys(missing);
+  }
+
+  /** Loads the keys of partitions at the state's version. Only within `exclusive`. */
+  async loadKeys(partitions: readonly number[] | 'everything'): Promise<void> {
+    if (!this.#keys) return;
+    const state = await this.#log.load({ withFiles: true, version: this.#state.version });
+    if (state) await this.#keys.load(partitions, state);
+  }
+
+  async #write(kept: Cut['kept']): Promise<WrittenFiles> {
+    const folders = new Map<string, EncodedRow[]>();
+    for (const row of kept.flat()) {
+      const rows = folders.get(row.folder);
+      if (rows) rows.push(row);
+      else folders.set(row.folder, [row]);
+    }
+    const adds: AddFile[] = [];
+    const waiting = [...folders];
+    try {
+      while (waiting.length > 0) {
+        const written = await Promise.allSettled(
+          waiting.splice(0, PARALLEL_FILES).map(([folder, rows]) => this.#writeFile(folder, rows)),
+        );
+        for (const outcome of written) if (outcome.status === 'fulfilled') adds.push(outcome.value);
+        for (const outcome of written) if (outcome.status === 'rejected') throw outcome.reason;
+      }
+    } catch (error) {
+      await this.#discard({ kept, adds });
+      throw error;
+    }
+    return { kept, adds };
+  }
+
+  async #writeFile(folder: string, rows: readonly EncodedRow[]): Promise<AddFile> {
+    const { bytes, stats } = await this.#files.encode(rows);
+    const name = `part-00000-${randomUUID()}-c000.snappy.parquet`;
+    const path = encodeURI(folder === '' ? name : `${folder}/${name}`);
+    await this.#log.store.put(this.#log.fileKey(path), bytes, { contentType: 'application/vnd.apache.parquet' });
+    return {
+      path,
+      partitionValues: rows[0] ? this.#rows.partitionValues(rows[0]) : {},
+      size: bytes.byteLength,
+      modificationTime: Math.trunc(this.#clock.now()),
+      dataChange: true,
+      stats,
+    };
+  }
+
+  /** Files that certainly no commit refers to. Best effort: what stays is an orphan that VACUUM finds. */
+  async #discard(files: WrittenFiles | undefined): Promise<void> {
+    await Promise.allSettled((files?.adds ?? []).map(({ path }) => this.#log.store.delete(this.#log.fileKey(path))));
+  }
+
+  #actions(id: string, found: Cut, adds: readonly AddFile[]): Action[] {
+    const now = Math.trunc(this.#clock.now());
+    const commitInfo: CommitInfo = {
+      timestamp: now,
+      operation: 'WRITE',
+      operationParameters: { mode: 'Append', partitionBy: JSON.stringify(this.#spec.partitionBy) },
+      engineInfo: ENGINE,
+      isBlindAppend: true,
+      weirCommitId: id,
+    };
+    return [
+      { commitInfo },
+      ...[...found.progress].map(([appId, version]) => ({ txn: { appId, version, lastUpdated: now } })),
+      ...adds.map((add) => ({ add })),
+    ];
+  }
+
+  #won(version: number, actions: readonly Action[], slices: readonly EncodedSlice[], found: Cut): void {
+    this.#state.apply(version, actions);
+    for (const [index, { appId, partition }] of slices.entries()) {
+      if (appId === undefined) continue;
+      for (const { key } of found.kept[index] ?? []) if (key !== undefined) this.#keys?.add(partition, key);
+    }
+    if (version > 0 && version % this.#checkpointEvery === 0) this.#startCheckpoint(version);
+  }
+
+  #startCheckpoint(version: number): void {
+    if (this.#checkpoint) return;
+    this.#checkpoint = (async () => {
+      const state = await this.#log.load({ withFiles: true, version });
+      if (state) await writeCheckpoint(this.#log, state, this.#clock.now());
+    })()
+      .catch((error: unknown) => {
+        // A table without this checkpoint is only slower to open; the next one makes up for it.
+        const why = redactText(describeError(error));
+        this.#logger.warn({ table: this.#spec.name, version, error: why }, 'checkpoint not written');
+      })
+      .finally(() => {
+        this.#checkpoint = undefined;
+      });
+  }
+
+  #isUseful({ progress }: Cut): boolean {
+    for (const [appId, offset] of progress) {
+      if (offset - (this.#state.transactions.get(appId)?.version ?? -1) >= EMPTY_PROGRESS_OFFSETS) return true;
+    }
+    return false;
+  }
+
+  /** Rejects appends whose signal has aborted; true when there were any. */
+  #dropAborted(live: Set<Pending>): boolean {
+    let any = false;
+    for (const pending of live) {
+      if (!pending.signal?.aborted) continue;
+      live.delete(pending);
+      pending.reject(pending.signal.reason);
+      any = true;
+    }
+    return any;
+  }
+
+  #resolve(live: Set<Pending>, found: Cut, version: number): void {
+    let index = 0;
+    for (const pending of live) {
+      const result = { version, written: 0, droppedByOffset: 0, droppedByKey: 0 };
+      for (const _ of pending.slices) {
+        result.written += found.kept[index]?.length ?? 0;
+        result.droppedByOffset += found.droppedByOffset[index] ?? 0;
+        result.droppedByKey += found.droppedByKey[index] ?? 0;
+        index++;
+      }
+      pending.resolve(result);
+    }
+    live.clear();
+  }
+}
+
+function sameRows(a: Cut['kept'], b: Cut['kept']): boolean {
+  return (
+    a.length === b.length &&
+    a.every((rows, slice) => rows.length === b[slice]?.length && rows.every((row, index) => row === b[slice]?.[index]))
+  );
+}

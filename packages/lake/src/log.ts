@@ -1,0 +1,108 @@
+/**
+ * The log of one table: `_delta_log/00000000000000000042.json` is version 42, created by whoever gets there first. The
+ * newest version is found by asking for the next one until there is none, from the last checkpoint or from what is known;
+ * never by listing, which may lack what was just written (facts about stores: docs/stores.md).
+ */
+import { ObjectNotFoundError, type ObjectStore } from '@weir/storage';
+import { type Action, decodeCommit, encodeCommit, LogState } from './actions.ts';
+import { checkpointKey, lastCheckpointKey, readCheckpoint } from './checkpoint.ts';
+import { TableCorruptError } from './errors.ts';
+
+/** Versions asked for at once while catching up from a checkpoint. */
+const READ_AHEAD = 8;
+
+export class TableLog {
+  readonly store: ObjectStore;
+  /** Of the table within the store; empty when the store is the table. */
+  readonly path: string;
+  readonly location: string;
+
+  constructor(store: ObjectStore, path: string) {
+    this.store = store;
+    this.path = path;
+    this.location = path === '' ? store.location : `${store.location}/${path}`;
+  }
+
+  key(relative: string): string {
+    return this.path === '' ? relative : `${this.path}/${relative}`;
+  }
+
+  /** Key of a data file; in the log its path is URI-encoded. */
+  fileKey(path: string): string {
+    try {
+      return this.key(decodeURIComponent(path));
+    } catch (cause) {
+      throw new TableCorruptError(this.location, `the path "${path}" is not URI-encoded`, { cause });
+    }
+  }
+
+  /** The actions of a version, undefined when it is not there yet. */
+  async read(version: number): Promise<Action[] | undefined> {
+    const bytes = await this.#find(this.#versionKey(version));
+    return bytes === undefined ? undefined : decodeCommit(bytes, this.location, version);
+  }
+
+  /** Creates the version. @throws PreconditionFailedError when another was faster */
+  async write(version: number, actions: readonly Action[]): Promise<void> {
+    await this.store.put(this.#versionKey(version), encodeCommit(actions), {
+      ifNoneMatch: true,
+      contentType: 'application/json',
+    });
+  }
+
+  /**
+   * The state of the table, at `version` or the newest. Undefined when there is no table.
+   * @throws TableCorruptError when a version in the middle is missing
+   */
+  async load(options: { withFiles: boolean; version?: number }): Promise<LogState | undefined> {
+    const state = new LogState(options);
+    const checkpoint = await this.#lastCheckpoint();
+    if (checkpoint && checkpoint.version <= (options.version ?? Number.POSITIVE_INFINITY)) {
+      await readCheckpoint(this, checkpoint, state);
+    }
+    const upTo = options.version ?? Number.POSITIVE_INFINITY;
+    for (;;) {
+      const from = state.version + 1;
+      const count = Math.min(from === 0 ? 1 : READ_AHEAD, upTo - state.version);
+      if (count <= 0) return state;
+      const versions = await Promise.all(Array.from({ length: count }, (_, index) => this.read(from + index)));
+      const gap = versions.indexOf(undefined);
+      for (const [index, actions] of versions.slice(0, gap < 0 ? undefined : gap).entries()) {
+        state.apply(from + index, actions ?? []);
+      }
+      if (gap < 0) continue;
+      if (options.version !== undefined) {
+        throw new TableCorruptError(this.location, `version ${from + gap} is missing`);
+      }
+      return state.version < 0 ? undefined : state;
+    }
+  }
+
+  async #lastCheckpoint(): Promise<{ version: number; parts: number | undefined } | undefined> {
+    const bytes = await this.#find(lastCheckpointKey(this));
+    if (bytes === undefined) return undefined;
+    try {
+      const hint = JSON.parse(Buffer.from(bytes).toString()) as { version?: unknown; parts?: unknown };
+      if (typeof hint.version !== 'number') return undefined;
+      const found = { version: hint.version, parts: typeof hint.parts === 'number' ? hint.parts : undefined };
+      // A checkpoint that was cleaned away or never finished: the log itself still has everything, or load says so.
+      return (await this.store.head(checkpointKey(this, found, 1))) ? found : undefined;
+    } catch (error) {
+      if (error instanceof SyntaxError) return undefined;
+      throw error;
+    }
+  }
+
+  #versionKey(version: number): string {
+    return this.key(`_delta_log/${String(version).padStart(20, '0')}.json`);
+  }
+
+  async #find(key: string): Promise<Uint8Array | undefined> {
+    try {
+      return await this.store.get(key);
+    } catch (error) {
+      if (error instanceof ObjectNotFoundError) return undefined;
+      throw error;
+    }
+  }
+}
