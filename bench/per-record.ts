@@ -1,0 +1,61 @@
+/**
+ * What Weir costs on top of kafkajs: its per-record path (bytes, a no-op async handler, order none, 64 in flight, commits
+ * on) and its batch path, beside raw eachBatch and eachMessage, on the same topic of the same broker.
+ */
+import { type BrokerUnderTest, fill } from './load.ts';
+import { consume, type Reading } from './measure.ts';
+import { interleave, perSecond, type Result, table, type Verdict, verdict } from './rounds.ts';
+
+export interface PerRecordOptions {
+  readonly records: number;
+  readonly bytes: number;
+  readonly partitions: number;
+  readonly rounds: number;
+}
+
+const PATHS = [
+  ['raw-each-batch', 'kafkajs eachBatch'],
+  ['raw-each-message', 'kafkajs eachMessage'],
+  ['weir-record', 'Weir, per record'],
+  ['weir-batch', 'Weir, batches of 500'],
+] as const;
+
+export async function perRecord(
+  broker: BrokerUnderTest,
+  options: PerRecordOptions,
+): Promise<{ results: readonly Result[]; verdicts: readonly Verdict[]; text: string }> {
+  const prefix = `bench${process.pid}`;
+  const topic = 'per-record';
+  await fill({ brokers: broker.brokers, topic: `${prefix}.${topic}`, ...options });
+  const last = new Map<string, Reading>();
+  const results = await interleave(
+    PATHS.map(([path, name]) => ({
+      name,
+      async run() {
+        const reading = await consume({ path, brokers: broker.brokers, prefix, topic, ...options });
+        last.set(name, reading);
+        return reading.records / reading.seconds;
+      },
+    })),
+    options.rounds,
+  );
+  const rate = (path: string) => results.find((each) => each.name === PATHS.find(([id]) => id === path)![1])!.median;
+  const base = rate('raw-each-batch');
+  const text = table([
+    ['path', 'records/s', 'of eachBatch', 'least', 'most', 'RSS, MB'],
+    ...results.map((each) => [
+      each.name,
+      perSecond(each.median),
+      (each.median / base).toFixed(2),
+      perSecond(each.least),
+      perSecond(each.most),
+      String(Math.round(last.get(each.name)!.rssMb)),
+    ]),
+  ]);
+  const verdicts = [
+    verdict('per-record path / raw eachBatch', rate('weir-record') / base, { least: 0.7 }),
+    verdict('per-record path / raw eachMessage', rate('weir-record') / rate('raw-each-message'), { least: 1 }),
+    verdict('batch path / raw eachBatch', rate('weir-batch') / base, { least: 0.7 }),
+  ];
+  return { results, verdicts, text };
+}
