@@ -188,6 +188,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
         if (delivery.owned.runnable) this.#fair.add(delivery.owned);
         this.#somethingEnded();
       },
+      onRoom: () => this.#runner.pump(),
       deadLetterHook: resolved.worker.onDeadLetter
         ? (delivery, reason) => this.#callDeadLetterHook(delivery, reason)
         : undefined,
@@ -295,8 +296,10 @@ class GroupMember implements RunningWorker, ConsumerListener {
 
   get idle(): boolean {
     if (this.#runner.running > 0 || this.#hooks > 0 || this.#revoking) return false;
+    // What a batch worker has queued waits for company, and behind an open breaker everything waits: that is idleness.
+    const queuedIsWork = this.#resolved.batch === undefined && !this.#plainOpen();
     for (const owned of this.#intake.partitions())
-      if (owned.settling > 0 || owned.running > 0 || owned.queued > 0) return false;
+      if (owned.settling > 0 || owned.running > 0 || (queuedIsWork && owned.runnable)) return false;
     return true;
   }
 

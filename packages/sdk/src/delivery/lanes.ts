@@ -92,7 +92,7 @@ class ByKey implements Lanes {
     this.#queued++;
     const rawKey = delivery.fetched.rawKey;
     // latin1 keeps every byte apart, which UTF-8 would not for bytes that are no text.
-    const key = rawKey === null ? `\u0000${this.#keyless++}` : `k${rawKey.latin1Slice(0, rawKey.length)}`;
+    const key = rawKey === null ? `\u0000${this.#keyless++}` : `k${rawKey.toString('latin1')}`;
     let lane = this.#lanes.get(key);
     if (lane === undefined) {
       lane = { key, queue: new Fifo(), held: false };

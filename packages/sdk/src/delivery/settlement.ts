@@ -45,6 +45,8 @@ export interface SettlementOptions {
   readonly onAgain: (delivery: Delivery) => void;
   /** The record is out of memory: its lane is free, its partition has room. */
   readonly onSettled: (delivery: Delivery) => void;
+  /** A lane or a place came free by itself, not at the end of a handler call: something may be started. */
+  readonly onRoom: () => void;
   /** Calls the declaration's `onDeadLetter`; resolves when its sends are acknowledged. */
   readonly deadLetterHook: ((delivery: Delivery, reason: DeadLetterReason) => Promise<void>) | undefined;
   /** True once a drain is over: failures are no failures any more. */
@@ -259,6 +261,7 @@ export class Settlement {
         if (!this.#holds(delivery)) return;
         this.#options.metrics.consumed(delivery.topic, status, 1);
         this.#finish(delivery);
+        this.#options.onRoom();
       },
       (error: unknown) => {
         delivery.owned.settling--;

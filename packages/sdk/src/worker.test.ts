@@ -1,0 +1,387 @@
+/** The meanings of DESIGN section 3, on a worker with everything real but Kafka and the clock. */
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { bytes, defineWorker, topic } from './define.ts';
+import { PermanentError, RetryableError } from './errors.ts';
+import { testWorker } from './testing/index.ts';
+
+const Word = z.object({ text: z.string() });
+const words = topic('words', Word, { partitions: 2, key: (word) => word.text });
+const loud = topic('loud', Word, { partitions: 2 });
+
+const shouter = defineWorker({
+  name: 'shouter',
+  consumes: words,
+  produces: { loud },
+  async handle({ value }, ctx) {
+    await ctx.send('loud', { text: value.text.toUpperCase() });
+  },
+});
+
+describe('one record', () => {
+  test('is decoded, handled, and committed when its sends are acknowledged', async () => {
+    await using t = await testWorker(shouter);
+    await t.send({ text: 'hi' });
+    expect(t.sent('loud')).toEqual([{ text: 'HI' }]);
+    await t.advance('2s');
+    const { partition } = t.kafka.records('xact.words')[0]!;
+    expect(t.kafka.committed('xact.words', partition)).toBe(1);
+  });
+
+  test('is not committed while the broker has not taken its send', async () => {
+    await using t = await testWorker(shouter);
+    t.kafka.produceFailure = new Error('no');
+    await t.send({ text: 'hi' }, { wait: false });
+    await t.advance('2s');
+    const { partition } = t.kafka.records('xact.words')[0]!;
+    expect(t.kafka.committed('xact.words', partition)).toBe(0);
+    t.kafka.produceFailure = undefined;
+    await t.advance('20m');
+    expect(t.kafka.committed('xact.words', partition)).toBeGreaterThan(0);
+    expect(t.sent('loud')).toEqual([{ text: 'HI' }]);
+  });
+
+  test('that is not JSON is a dead letter with its bytes while the rest flows', async () => {
+    await using t = await testWorker(shouter);
+    await t.sendRaw('{not json');
+    await t.sendRaw('{"text": 5}');
+    await t.send({ text: 'fine' });
+    expect(t.deadLetters().map((letter) => [letter.value.toString(), letter.errorClass])).toEqual([
+      ['{not json', 'poison'],
+      ['{"text": 5}', 'poison'],
+    ]);
+    expect(t.deadLetters()[1]!.error).toContain('text');
+    expect(t.sent('loud')).toEqual([{ text: 'FINE' }]);
+  });
+});
+
+describe('retries without an order', () => {
+  const attempts: number[] = [];
+  const flaky = (failures: number, error: () => Error) => {
+    attempts.length = 0;
+    return defineWorker({
+      name: 'flaky',
+      consumes: words,
+      retry: { delays: ['5m', '10m'] },
+      async handle({ attempt }) {
+        attempts.push(attempt);
+        if (attempts.length <= failures) throw error();
+      },
+    });
+  };
+
+  test('n delays mean n + 1 calls, then the dead letters', async () => {
+    await using t = await testWorker(flaky(9, () => new RetryableError('busy')));
+    await t.send({ text: 'a' });
+    expect(t.retries()).toMatchObject([{ topic: 'xact.flaky.retry.5m', attempt: 1 }]);
+    await t.advance('5m');
+    expect(t.retries()).toMatchObject([{ topic: 'xact.flaky.retry.10m', attempt: 2 }]);
+    await t.advance('10m');
+    expect(attempts).toEqual([0, 1, 2]);
+    expect(t.deadLetters()).toMatchObject([{ attempts: 3, errorClass: 'transient', error: 'busy' }]);
+  });
+
+  test('a record that succeeds on the way is done', async () => {
+    await using t = await testWorker(flaky(1, () => new RetryableError('busy')));
+    await t.send({ text: 'a' });
+    await t.advance('5m');
+    expect(attempts).toEqual([0, 1]);
+    expect(t.deadLetters()).toEqual([]);
+  });
+
+  test('`after` picks the first topic that waits long enough', async () => {
+    await using t = await testWorker(flaky(1, () => new RetryableError('later', { after: 400_000 })));
+    await t.send({ text: 'a' });
+    expect(t.retries()).toMatchObject([{ topic: 'xact.flaky.retry.10m' }]);
+  });
+
+  test('a permanent failure is a dead letter at once', async () => {
+    await using t = await testWorker(flaky(1, () => new PermanentError('gone')));
+    await t.send({ text: 'a' });
+    expect(t.deadLetters()).toMatchObject([{ attempts: 1, errorClass: 'permanent' }]);
+  });
+
+  test('an unknown throw is a bug: retried, then dead as poison', async () => {
+    await using t = await testWorker(flaky(9, () => new TypeError('x is undefined')));
+    await t.send({ text: 'a' });
+    await t.advance('15m');
+    expect(attempts).toEqual([0, 1, 2]);
+    expect(t.deadLetters()).toMatchObject([{ errorClass: 'poison' }]);
+  });
+
+  test('a refused login is retried once', async () => {
+    await using t = await testWorker(flaky(9, () => new RetryableError('401', { class: 'auth' })));
+    await t.send({ text: 'a' });
+    await t.advance('5m');
+    expect(attempts).toEqual([0, 1]);
+    expect(t.deadLetters()).toMatchObject([{ errorClass: 'auth' }]);
+  });
+});
+
+describe('weir-* headers', () => {
+  test('that name no group of the topology change nothing', async () => {
+    const seen: number[] = [];
+    const w = defineWorker({
+      name: 'reader',
+      consumes: words,
+      handle({ attempt, replays }) {
+        seen.push(attempt, replays);
+      },
+    });
+    await using t = await testWorker(w);
+    await t.send({ text: 'a' }, { headers: { 'weir-group': 'evil', 'weir-attempt': '4', 'weir-replays': '9' } });
+    expect(seen).toEqual([0, 0]);
+  });
+});
+
+describe('ordered lanes', () => {
+  test('a failing key is retried in place and nothing of it passes, while other keys run', async () => {
+    const seen: string[] = [];
+    let failing = true;
+    const w = defineWorker({
+      name: 'ordered',
+      consumes: topic('ordered', Word, { partitions: 1, key: (word) => word.text[0]! }),
+      order: 'key',
+      async handle({ value }) {
+        if (value.text === 'a1' && failing) throw new RetryableError('not yet');
+        seen.push(value.text);
+      },
+    });
+    await using t = await testWorker(w);
+    await t.send({ text: 'a1' });
+    await t.send({ text: 'a2' });
+    await t.send({ text: 'b1' });
+    expect(seen).toEqual(['b1']);
+    failing = false;
+    await t.advance('2s');
+    expect(seen).toEqual(['b1', 'a1', 'a2']);
+    expect(t.retries()).toEqual([]);
+  });
+
+  test('two minutes of failing in place end in the dead letters', async () => {
+    const w = defineWorker({
+      name: 'ordered',
+      consumes: topic('ordered', Word, { partitions: 1 }),
+      order: 'partition',
+      async handle({ value }) {
+        if (value.text === 'bad') throw new RetryableError('never');
+      },
+    });
+    await using t = await testWorker(w);
+    await t.send({ text: 'bad' });
+    await t.send({ text: 'good' });
+    await t.advance('3m');
+    expect(t.deadLetters()).toHaveLength(1);
+    expect(t.kafka.committed('xact.ordered', 0)).toBe(2);
+  });
+});
+
+describe('dead letters', () => {
+  test('onDeadLetter’s sends are acknowledged before the record is done', async () => {
+    const w = defineWorker({
+      name: 'reporter',
+      consumes: words,
+      produces: { loud },
+      async handle() {
+        throw new PermanentError('gone');
+      },
+      async onDeadLetter({ value }, error, ctx) {
+        await ctx.send('loud', { text: `${value.text} ${error.class} ${error.exhausted}` });
+      },
+    });
+    await using t = await testWorker(w);
+    await t.send({ text: 'a' });
+    expect(t.sent('loud')).toEqual([{ text: 'a permanent false' }]);
+    expect(t.deadLetters()).toHaveLength(1);
+  });
+});
+
+describe('a record put back', () => {
+  test('runs again when it is due, with no attempt burnt', async () => {
+    const seen: number[] = [];
+    const w = defineWorker({
+      name: 'scheduler',
+      consumes: topic('later', bytes, { partitions: 1 }),
+      handle({ timestamp, attempt }, ctx) {
+        const due = timestamp + 60_000;
+        if (due > ctx.clock.now()) ctx.notBefore(due);
+        else seen.push(attempt);
+      },
+    });
+    await using t = await testWorker(w);
+    await t.sendRaw('x');
+    await t.advance('59s');
+    expect(seen).toEqual([]);
+    expect(t.kafka.committed('xact.later', 0)).toBe(0);
+    await t.advance('3s');
+    expect(seen).toEqual([0]);
+    expect(t.kafka.committed('xact.later', 0)).toBe(1);
+  });
+});
+
+describe('timeouts', () => {
+  test('a handler past its timeout is aborted and its record retried', async () => {
+    let aborted: unknown;
+    const w = defineWorker({
+      name: 'slow',
+      consumes: words,
+      timeout: '10s',
+      async handle(_, { signal, clock }) {
+        try {
+          await clock.sleep(60_000, signal);
+        } catch (error) {
+          aborted = error;
+          throw error;
+        }
+      },
+    });
+    await using t = await testWorker(w);
+    await t.send({ text: 'a' }, { wait: false });
+    await t.advance('11s');
+    expect(String(aborted)).toContain('10000 ms');
+    expect(t.retries()).toHaveLength(1);
+  });
+
+  test('a handler that ignores its signal keeps its slot; all slots stuck is not live', async () => {
+    let release = () => {};
+    const w = defineWorker({
+      name: 'stubborn',
+      consumes: words,
+      timeout: '10s',
+      concurrency: { fixed: 1 },
+      handle: () => new Promise<void>((resolve) => (release = resolve)),
+    });
+    await using t = await testWorker(w);
+    await t.send({ text: 'a' }, { wait: false });
+    await t.advance('11s');
+    expect(t.worker.health().live).toBe(false);
+    expect(t.worker.gauges().stuck).toBe(1);
+    release();
+    await t.advance('1s');
+    expect(t.worker.health().live).toBe(true);
+  });
+});
+
+describe('batches', () => {
+  const collect = (batches: string[][]) =>
+    defineWorker({
+      name: 'batcher',
+      consumes: words,
+      batch: { maxRecords: 3, maxWait: '5s' },
+      retry: { delays: ['5m'] },
+      async handleBatch(records, ctx) {
+        batches.push(records.map((record) => record.value.text));
+        for (const record of records)
+          if (record.value.text.startsWith('bad')) ctx.fail(record, new PermanentError('bad one'));
+      },
+    });
+
+  test('go out when full, or when the oldest has waited long enough', async () => {
+    const batches: string[][] = [];
+    await using t = await testWorker(collect(batches));
+    for (const text of ['a', 'b', 'c', 'd']) await t.send({ text }, { partition: 0 });
+    expect(batches).toEqual([['a', 'b', 'c']]);
+    await t.advance('6s');
+    expect(batches).toEqual([['a', 'b', 'c'], ['d']]);
+  });
+
+  test('one failed record does not fail its batch', async () => {
+    const batches: string[][] = [];
+    await using t = await testWorker(collect(batches));
+    for (const text of ['a', 'bad', 'c']) await t.send({ text }, { partition: 0 });
+    expect(t.deadLetters()).toHaveLength(1);
+    await t.advance('2s');
+    expect(t.kafka.committed('xact.words', 0)).toBe(3);
+  });
+
+  test('unreadable records never enter a batch', async () => {
+    const batches: string[][] = [];
+    await using t = await testWorker(collect(batches));
+    await t.sendRaw('garbage', { partition: 0 });
+    for (const text of ['a', 'b', 'c']) await t.send({ text }, { partition: 0 });
+    await t.advance('6s');
+    expect(batches.flat()).toEqual(['a', 'b', 'c']);
+    expect(t.deadLetters()).toHaveLength(1);
+  });
+});
+
+describe('a dependency that is down', () => {
+  test('plain: everything waits, no attempt is burnt, and all of it is done afterwards', async () => {
+    let down = true;
+    const done: string[] = [];
+    const attempts = new Set<number>();
+    const w = defineWorker({
+      name: 'caller',
+      consumes: words,
+      dependencies: { api: { timeout: '5s' } },
+      async handle({ value, attempt }, ctx) {
+        await ctx.call('api', async () => {
+          if (down) throw new RetryableError('503');
+        });
+        attempts.add(attempt);
+        done.push(value.text);
+      },
+    });
+    await using t = await testWorker(w);
+    for (let at = 0; at < 40; at++) await t.send({ text: `w${at}` }, { wait: false });
+    await t.advance('20s');
+    expect(done).toEqual([]);
+    down = false;
+    await t.advance('60s');
+    expect(done).toHaveLength(40);
+    expect([...attempts]).toEqual([0]);
+    expect(t.deadLetters()).toEqual([]);
+    expect(t.retries()).toEqual([]);
+  });
+
+  test('keyed: the other hosts go on, the host’s records are parked and done afterwards', async () => {
+    let down = true;
+    const done: string[] = [];
+    const w = defineWorker({
+      name: 'caller',
+      consumes: words,
+      dependencies: { hosts: { keyed: true, timeout: '5s' } },
+      async handle({ value, attempt }, ctx) {
+        const host = value.text.split('/')[0]!;
+        await ctx.call('hosts', host, async () => {
+          if (down && host === 'sick') throw new RetryableError('503');
+        });
+        expect(attempt).toBe(0);
+        done.push(value.text);
+      },
+    });
+    await using t = await testWorker(w);
+    for (let at = 0; at < 30; at++) await t.send({ text: `sick/${at}` }, { wait: false });
+    for (let at = 0; at < 5; at++) await t.send({ text: `well/${at}` }, { wait: false });
+    await t.advance('10s');
+    expect(done).toHaveLength(5);
+    expect(t.worker.gauges().parked).toBe(30);
+    down = false;
+    await t.advance('60s');
+    expect(done).toHaveLength(35);
+    expect(t.retries()).toEqual([]);
+  });
+});
+
+describe('draining', () => {
+  test('what is in flight is finished and committed, what is queued is left', async () => {
+    const done: string[] = [];
+    const w = defineWorker({
+      name: 'drainer',
+      consumes: topic('drained', Word, { partitions: 1 }),
+      concurrency: { fixed: 1 },
+      async handle({ value }) {
+        await new Promise((resolve) => setImmediate(resolve));
+        done.push(value.text);
+      },
+    });
+    const t = await testWorker(w);
+    for (let at = 0; at < 5; at++) await t.send({ text: `${at}` }, { wait: false });
+    while (done.length < 1) await new Promise((resolve) => setImmediate(resolve));
+    const report = await t.worker.drain(AbortSignal.timeout(5_000));
+    expect(report.clean).toBe(true);
+    expect(done.length).toBeLessThan(5);
+    expect(t.kafka.committed('xact.drained', 0)).toBe(done.length);
+    expect(report.handedOver).toBe(5 - done.length);
+  });
+});
