@@ -23,7 +23,10 @@ export type FaultVerdict<Name extends ApiName> =
   | { readonly delayMs: number }
   | { readonly respond: ResponseOf<Name> };
 
-export type FaultHook<Name extends ApiName> = (request: RequestOf<Name>, call: Call) => FaultVerdict<Name>;
+/** Where a request came from. */
+export type RequestOrigin = Pick<Call, 'node' | 'version' | 'correlationId' | 'clientId' | 'clientHost'>;
+
+export type FaultHook<Name extends ApiName> = (request: RequestOf<Name>, origin: RequestOrigin) => FaultVerdict<Name>;
 
 /** What the dispatcher is told to do. */
 export type Fault =

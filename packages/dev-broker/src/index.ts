@@ -1,9 +1,8 @@
-export type { Call } from './apis/api.ts';
 export type { ApiName, RequestOf, ResponseOf } from './apis/registry.ts';
 export { type Broker, type BrokerFaults, type CreateTopicOptions, startBroker } from './broker.ts';
 export { BrokerOptionError, ERRORS, MalformedFrameError, PortTakenError } from './errors.ts';
 export type { BrokerEvents, CommitEvent } from './events.ts';
-export type { FaultHook, FaultVerdict } from './faults.ts';
+export type { FaultHook, FaultVerdict, RequestOrigin } from './faults.ts';
 export type { GroupState } from './groups/group.ts';
 export type { BrokerView, GroupView, OffsetView, PartitionView, TopicView } from './inspect.ts';
 export type { Trimmed } from './log/memory.ts';

@@ -51,9 +51,13 @@ export const produce = defineApi({
         return { index, ...append(call, name, index, batch) };
       }),
     }));
-    return request.acks === 0 ? undefined : { topics };
+    if (request.acks !== 0) return { topics };
+    // Nobody waits for an answer; a producer learns of an error by losing its connection, as from Kafka.
+    const failed = topics.some(({ partitions }) => partitions.some(({ errorCode }) => errorCode !== CODES.NONE));
+    return failed ? 'hang-up' : undefined;
   },
   refuse(request, errorCode) {
+    if (request.acks === 0) return 'hang-up';
     return {
       topics: request.topics.map(({ name, partitions }) => ({
         name,

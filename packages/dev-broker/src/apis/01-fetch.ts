@@ -28,6 +28,9 @@ import {
 } from '../wire/layout.ts';
 import { type Call, defineApi } from './api.ts';
 
+/** The most one answer carries, whatever was asked for; Kafka's fetch.max.bytes. */
+const MOST_BYTES = 55 * 1024 * 1024;
+
 const REQUEST = {
   clusterId: nullableString('12+', { tag: 0 }),
   replicaId: int32('0+', { fallback: -1 }),
@@ -109,7 +112,7 @@ function find(call: Call, topic: string, wanted: FetchRequest['topics'][number][
 
 /** Resolves when enough is there, time is up or something is wrong; undefined when there is nothing to wait for. */
 function waitFor(request: FetchRequest, call: Call): Promise<void> | undefined {
-  const minBytes = Math.min(request.minBytes, request.maxBytes);
+  const minBytes = Math.min(request.minBytes, request.maxBytes, MOST_BYTES);
   if (request.maxWaitMs <= 0 || minBytes <= 0) return undefined;
   const partitions: Partition[] = [];
   let bytes = 0;
@@ -140,7 +143,7 @@ function waitFor(request: FetchRequest, call: Call): Promise<void> | undefined {
 }
 
 function collect(request: FetchRequest, call: Call) {
-  let left = request.maxBytes;
+  let left = Math.min(request.maxBytes, MOST_BYTES);
   let nothingYet = true;
   return {
     topics: request.topics.map(({ topic, partitions }) => ({

@@ -4,7 +4,7 @@
  * v2: isolation level.  v4: leader epochs.  v6: flexible.  v7: -3, the newest timestamp.
  *
  * Not here: v0 (lists of segment offsets), v8 and later (tiered storage). In a batch compressed with snappy or lz4 the
- * answer for a timestamp is the batch's first record; for -3 it is the last record of the newest batch.
+ * answer for a timestamp is the batch's first record.
  */
 import type { Partition } from '../log/partition.ts';
 import { CODES } from '../wire/codes.ts';
@@ -20,10 +20,7 @@ export const listOffsets = defineApi({
   key: 2,
   versions: [1, 7],
   flexibleFrom: 6,
-  gaps: [
-    'by timestamp, a snappy or lz4 batch answers with its first record',
-    'for -3 the offset is the last of the newest batch',
-  ],
+  gaps: ['by timestamp, a snappy or lz4 batch answers with its first record'],
   request: {
     replicaId: int32(),
     isolationLevel: int8('2+'),
@@ -78,7 +75,7 @@ export const listOffsets = defineApi({
 function look(partition: Partition, timestamp: number) {
   if (timestamp === LATEST) return { offset: partition.endOffset };
   if (timestamp === EARLIEST) return { offset: partition.logStartOffset };
-  if (timestamp === NEWEST_TIMESTAMP) return partition.newest;
+  if (timestamp === NEWEST_TIMESTAMP) return partition.newest ?? {};
   if (timestamp < 0) return { errorCode: CODES.UNSUPPORTED_VERSION };
   return partition.offsetAt(timestamp) ?? {};
 }

@@ -28,8 +28,11 @@ export interface Call {
   readonly signal: AbortSignal;
 }
 
-/** What a handler gives: a response, later a response, or undefined for no response at all (produce with acks 0). */
-export type Answer<L extends Layout> = Draft<Message<L>> | undefined;
+/**
+ * What a handler gives: a response, undefined for none at all (produce with acks 0), or 'hang-up' where closing the connection
+ * is the only way to tell of an error.
+ */
+export type Answer<L extends Layout> = Draft<Message<L>> | undefined | 'hang-up';
 
 export interface Api<Name extends string, Req extends Layout, Res extends Layout> {
   readonly name: Name;
@@ -44,7 +47,7 @@ export interface Api<Name extends string, Req extends Layout, Res extends Layout
   readonly response: Res;
   handle(request: Message<Req>, call: Call): Answer<Res> | Promise<Answer<Res>>;
   /** The response that carries `errorCode` everywhere a client looks for it; for scripted faults. */
-  refuse(request: Message<Req>, errorCode: number, call: Call): Draft<Message<Res>>;
+  refuse(request: Message<Req>, errorCode: number, call: Call): Answer<Res>;
 }
 
 export function defineApi<const Name extends string, const Req extends Layout, const Res extends Layout>(

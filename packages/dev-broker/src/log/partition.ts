@@ -35,7 +35,6 @@ export class Partition implements SegmentHolder {
   #logStartOffset = 0;
   #endOffset = 0;
   #bytes = 0;
-  #newest: TimedOffset = { offset: -1, timestamp: -1 };
 
   constructor(options: {
     topic: string;
@@ -84,9 +83,6 @@ export class Partition implements SegmentHolder {
     }
     this.#endOffset += header.count;
     this.#bytes += header.bytes;
-    if (maxTimestamp > this.#newest.timestamp) {
-      this.#newest = { offset: this.#endOffset - 1, timestamp: maxTimestamp };
-    }
     this.#producers.appended(header, baseOffset, maxTimestamp);
     this.trimBytes(rules.retentionBytes);
     for (const waiter of this.#waiters) waiter(header.bytes);
@@ -143,9 +139,11 @@ export class Partition implements SegmentHolder {
     return undefined;
   }
 
-  /** The newest timestamp and the last offset of its batch; -1 and -1 in an empty log. */
-  get newest(): TimedOffset {
-    return this.#newest;
+  /** The first record with the newest timestamp; undefined in an empty log. */
+  get newest(): TimedOffset | undefined {
+    let timestamp = -1;
+    for (const segment of this.#segments) timestamp = Math.max(timestamp, segment.maxTimestamp);
+    return timestamp < 0 ? undefined : this.offsetAt(timestamp);
   }
 
   /** Where an epoch ended: the start of the next one, or the end of the log. */
@@ -223,7 +221,6 @@ export class Partition implements SegmentHolder {
     while (this.#segments[0]) this.#forget(this.#segments[0]);
     this.#logStartOffset = 0;
     this.#endOffset = 0;
-    this.#newest = { offset: -1, timestamp: -1 };
     this.#epochs.length = 0;
     this.#producers = new Producers();
     this.wake();

@@ -49,7 +49,7 @@ export async function dispatch(frame: Buffer, caller: Caller): Promise<Buffer[] 
   const given = fault?.kind === 'refuse' ? api.refuse(request, fault.errorCode, call) : undefined;
   const answering = given ?? (fault?.kind === 'respond' ? (fault.response as never) : api.handle(request, call));
   const answer = answering instanceof Promise ? await answering : answering;
-  if (fault?.kind === 'lose-answer') return 'close';
+  if (fault?.kind === 'lose-answer' || answer === 'hang-up') return 'close';
   return answer === undefined ? undefined : encodeResponse(api, answer, correlationId, encoding);
 }
 
