@@ -34,7 +34,7 @@ export function fleetCapacity(signals: readonly Signal[]): Capacity | undefined 
   }
   const workers = [...byWriter.values()].filter((signal) => signal.laneRate >= SLOWEST);
   if (workers.length === 0) return undefined;
-  const shown = workers.map((signal) => signal.bestRate).filter((rate) => rate > 0);
+  const shown = workers.map((signal) => signal.bestRate).filter((rate) => rate >= SLOWEST);
   return {
     laneRate: median(workers.map((signal) => signal.laneRate)),
     limit: Math.max(1, median(workers.map((signal) => signal.limit))),

@@ -126,20 +126,23 @@ export class LoadMeter {
   }
 
   /**
-   * One call of the handler ended, well or badly (not by abort): once per record, or once per batch.
-   * @param count        records in it
-   * @param busySeconds  how long the call took
+   * Handling ended, well or badly (not by abort): of one record, of several records one by one, or of one batch.
+   * @param count        records
+   * @param busySeconds  how long a lane was busy with them, in all
    */
   handled(_: TopicPartition | undefined, count: number, busySeconds: number): void {
     this.#total += count;
-    this.#calls += 1;
     this.#records += count;
     this.#seconds += busySeconds;
     if (this.#batchRecords > 1) {
+      this.#calls += 1;
       this.#squares += count * count;
       this.#products += count * busySeconds;
+      this.#durations.add(busySeconds, 1);
+    } else {
+      this.#calls += count;
+      this.#durations.add(busySeconds / count, count);
     }
-    this.#durations.add(busySeconds);
   }
 
   /**
@@ -252,7 +255,7 @@ class Durations {
     return this.#sum === 0;
   }
 
-  add(seconds: number): void {
+  add(seconds: number, times: number): void {
     const at =
       seconds <= Durations.#FIRST
         ? 0
@@ -260,8 +263,8 @@ class Durations {
             this.#buckets.length - 1,
             Math.ceil(Math.log2(seconds / Durations.#FIRST) * Durations.#PER_DOUBLING),
           );
-    this.#buckets[at]! += 1;
-    this.#sum += 1;
+    this.#buckets[at]! += times;
+    this.#sum += times;
   }
 
   decay(keep: number): void {
