@@ -9,6 +9,7 @@ test('no depth, key, nested JSON text or JSON escape hides a query string', () =
     [`https://h.example/k?${secret}`]: 1,
     data: JSON.stringify({ attachments: [`https://h.example/a.pdf?${secret}`] }).replaceAll('/', '\\/'),
     escaped: `{"u":"https://h.example/a\\u003f${secret}"}`,
+    bare: `//h.example/e?${secret}`,
     list: [[{ note: `see https://u:TOPSECRET@h.example/b#TOPSECRET, and https://h.example/c?${secret}` }]],
     twice: JSON.stringify({ inner: JSON.stringify({ u: `https://h.example/d?${secret}` }) }),
   };

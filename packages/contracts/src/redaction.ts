@@ -5,7 +5,8 @@
  */
 import { redactUrl } from '@weir/core';
 
-const URL_IN_TEXT = /\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>\\^`{|}]+/gi;
+/** With a scheme, or without one (`//host/file?…` takes the page's). */
+const URL_IN_TEXT = /(?:\b[a-z][a-z0-9+.-]*:)?\/\/[^\s"'<>\\^`{|}]+/gi;
 const DEEPEST = 64;
 
 /** Free text with the query of every URL in it removed. */

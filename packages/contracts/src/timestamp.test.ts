@@ -30,6 +30,8 @@ test.each([
   '21/11/2026',
   '2026-11-21T12:00:00 CET',
   '0000-00-00',
+  '0000-01-01',
+  '0001-01-01T00:00:00+01:00',
 ])('%j is unreadable', (written) => {
   expect(parseTimestamp(written)).toBeUndefined();
 });

@@ -7,6 +7,10 @@
 const ISO =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s?(Z|[+-]\d{2}(?::?\d{2})?)?)?$/i;
 
+/** Years 1 to 9999 in UTC: what every reader of a table can show. */
+const FIRST_MS = -62_135_596_800_000;
+const LAST_MS = 253_402_300_799_999;
+
 /** Milliseconds since the epoch; undefined when the text is no ISO 8601 time. */
 export function parseTimestamp(value: string): number | undefined {
   const match = ISO.exec(value.trim());
@@ -34,7 +38,8 @@ export function parseTimestamp(value: string): number | undefined {
   )
     return undefined;
   const offset = offsetMs(zone);
-  return offset === undefined ? undefined : utc - offset;
+  if (offset === undefined) return undefined;
+  return utc - offset >= FIRST_MS && utc - offset <= LAST_MS ? utc - offset : undefined;
 }
 
 function offsetMs(zone: string): number | undefined {

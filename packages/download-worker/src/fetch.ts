@@ -141,7 +141,7 @@ function fileAnswer(response: Dispatcher.ResponseData, url: URL, options: Fetche
 }
 
 function redirectAnswer(response: Dispatcher.ResponseData, url: URL): Answer {
-  const location = URL.parse(headerOf(response, 'location') ?? '', url);
+  const location = URL.parse(headerOf(response, 'location') ?? '', url.href);
   if (!location || headerOf(response, 'location') === undefined) {
     const message = `${url.host} redirected (HTTP ${response.statusCode}) to nowhere that can be read`;
     return { kind: 'refused', error: new UrlRefusedError('location', message) };

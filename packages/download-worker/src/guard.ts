@@ -34,7 +34,7 @@ export class Guard {
    * @throws UrlRefusedError naming the rule
    */
   check(candidate: string | URL): URL {
-    const url = URL.parse(candidate);
+    const url = URL.parse(String(candidate));
     if (!url) throw new UrlRefusedError('syntax', 'the attachment’s URL cannot be read');
     if (url.protocol !== 'https:' && !(url.protocol === 'http:' && this.#allowHttp)) {
       throw new UrlRefusedError('scheme', `scheme ${url.protocol.slice(0, 40)} is not allowed, https: is`);

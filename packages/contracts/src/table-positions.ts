@@ -1,0 +1,53 @@
+/**
+ * What a table and the log say about each other when partitions are assigned. The table remembers the last offset it has
+ * of each partition and drops rows at or below it. That memory is wrong when the topic was made anew (it counts from 0
+ * again) or when the group's offsets are gone, and going on would drop new records as already written. kafkajs tells no
+ * topic id, so the two are compared instead, and a service refuses to start on a contradiction.
+ */
+import type { AssignedPosition } from '@weir/sdk';
+
+/** The facts of @weir/lake's TableAheadOfLogError. */
+export interface AheadOfLogFacts {
+  readonly table: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly epoch: string;
+  readonly tableOffset: number;
+  readonly logEnd: number;
+  readonly committed: number | undefined;
+}
+
+interface PositionedTable {
+  readonly spec: { readonly name: string };
+  positions(topic: string, partitions: readonly number[], epoch: string): Promise<ReadonlyMap<number, number>>;
+}
+
+/** The first contradiction among these partitions; undefined when table, group and log agree. */
+export async function findAheadOfLog(
+  table: PositionedTable,
+  partitions: readonly AssignedPosition[],
+  epoch: number,
+): Promise<AheadOfLogFacts | undefined> {
+  for (const topic of new Set(partitions.map((each) => each.topic))) {
+    const ofTopic = partitions.filter((each) => each.topic === topic);
+    const positions = await table.positions(
+      topic,
+      ofTopic.map((each) => each.partition),
+      String(epoch),
+    );
+    for (const { partition, committed, logEnd } of ofTopic) {
+      const tableOffset = positions.get(partition);
+      if (tableOffset === undefined || (committed >= 0 && tableOffset < logEnd)) continue;
+      return {
+        table: table.spec.name,
+        topic,
+        partition,
+        epoch: String(epoch),
+        tableOffset,
+        logEnd,
+        committed: committed < 0 ? undefined : committed,
+      };
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,81 @@
+/**
+ * How a batch worker writes to its table; here because three services do and none may import another.
+ *
+ * Two things are decided. What a batch is to the table: rows by partition, each with its offset, covering everything up
+ * to the batch's last offset. And what a failing store is to the batch: not the records' fault. So the append is tried
+ * again in place, every half second, which either gets over a blip or opens the breaker of the dependency; then the SDK
+ * pauses the partitions and no record burns an attempt. Without this an outage of three seconds would send whole batches
+ * to a retry topic of five minutes.
+ */
+import { type Clock, WeirError } from '@weir/core';
+import { type KafkaRecord, RetryableError } from '@weir/sdk';
+
+export interface TableSlice<Row> {
+  readonly source: { readonly topic: string; readonly partition: number; readonly epoch: string };
+  readonly rows: readonly { readonly offset: number; readonly row: Row }[];
+  readonly lastOffset: number;
+}
+
+/**
+ * One slice per partition of the batch.
+ * @param rowOf  the row of a record; undefined for a record that has none but is covered all the same
+ */
+export function slicesOf<V, Row>(
+  records: readonly KafkaRecord<V>[],
+  epoch: number,
+  rowOf: (record: KafkaRecord<V>) => Row | undefined,
+): TableSlice<Row>[] {
+  const slices = new Map<
+    string,
+    { source: TableSlice<Row>['source']; rows: { offset: number; row: Row }[]; lastOffset: number }
+  >();
+  for (const record of records) {
+    const { topic, partition, offset } = record;
+    const id = `${topic}/${partition}`;
+    let slice = slices.get(id);
+    if (!slice) {
+      slice = { source: { topic, partition, epoch: String(epoch) }, rows: [], lastOffset: offset };
+      slices.set(id, slice);
+    }
+    slice.lastOffset = Math.max(slice.lastOffset, offset);
+    const row = rowOf(record);
+    if (row !== undefined) slice.rows.push({ offset, row });
+  }
+  return [...slices.values()];
+}
+
+const TRIES = 20;
+const PAUSE_MS = 500;
+
+/**
+ * Writes through `call` (a breaker's call) until it succeeds, the breaker opens, or the tries are used up.
+ * @throws DependencyDownError from `call`, untouched; what is no failure of the store; RetryableError (class dependency)
+ */
+export async function writeThrough<T>(
+  call: (work: (signal: AbortSignal) => Promise<T>) => Promise<T>,
+  work: (signal: AbortSignal) => Promise<T>,
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await call(async (callSignal) => {
+        try {
+          return await work(callSignal);
+        } catch (error) {
+          throw asDependency(error);
+        }
+      });
+    } catch (error) {
+      if (signal.aborted || tries >= TRIES || !(error instanceof RetryableError)) throw error;
+      await clock.sleep(PAUSE_MS, signal);
+    }
+  }
+}
+
+/** Out of reach, denied, refused: every record would fail alike, so it counts as the dependency's. */
+function asDependency(error: unknown): unknown {
+  if (!(error instanceof WeirError)) return error;
+  const passes = (error as { transient?: unknown }).transient === true;
+  if (!passes && !error.code.startsWith('WEIR_STORE_')) return error;
+  return new RetryableError(error.message, { class: 'dependency', cause: error });
+}

@@ -1,0 +1,4 @@
+import { runWorker } from '@weir/sdk';
+import { eventIngester } from './worker.ts';
+
+await runWorker(eventIngester);

@@ -1,0 +1,4 @@
+import { runWorker } from '@weir/sdk';
+import { resultProcessor } from './worker.ts';
+
+await runWorker(resultProcessor);
