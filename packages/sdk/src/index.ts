@@ -1,8 +1,18 @@
 /** @weir/sdk: declare a worker, run it, know how many of it are needed. */
-export type {
-  KafkaSettings,
-  Resolved,
-  ResolvedTopic,
+
+export { withCertificates } from './certificates.ts';
+export {
+  type BreakerSettings,
+  type ConfigRow,
+  configMarkdown,
+  configTable,
+  type Environment,
+  type KafkaSettings,
+  type Resolved,
+  type ResolvedProcess,
+  type ResolvedTopic,
+  resolve,
+  resolveKafka,
 } from './config.ts';
 export {
   type AssignedPosition,
@@ -52,6 +62,7 @@ export {
   TopologyInvalidError,
   ValueInvalidError,
 } from './errors.ts';
+export { kafkajsPort } from './kafka/kafkajs.ts';
 export {
   type Admin,
   type CommitEntry,
@@ -70,5 +81,27 @@ export {
   type TopicPartition,
   type TopicSpec,
 } from './kafka/port.ts';
-export type { Signal } from './metadata.ts';
-export { readTopology, type Topology, type TopologyTopic, type TopologyWorker, topologySchema } from './topology.ts';
+export { EXIT, type Runnable, StopRequests, untilStopped } from './lifecycle.ts';
+export { decodeMetadata, encodeMetadata, type Signal } from './metadata.ts';
+export { createMetrics, METRIC_ROWS, type MetricRow, type Metrics, metricsMarkdown } from './metrics.ts';
+export { type RunOptions, type Runs, runWorker } from './run.ts';
+export { HpaModel, type HpaModelOptions } from './scaling/hpa.ts';
+export { type Plan, type PlanInput, plan, type ScalingReason } from './scaling/plan.ts';
+export { BEHAVIOR, type ScalingBehavior, type ScalingPolicy, type ScalingRules } from './scaling/policy.ts';
+export { planInput, type Snapshot, takeSnapshot } from './scaling/snapshot.ts';
+export { type ScalingAnswer, type ScalingReply, ScalingView, type ScalingViewOptions } from './scaling/view.ts';
+export { type ExternalScaler, type ExternalScalerOptions, startExternalScaler } from './serve/external-scaler.ts';
+export { type Health, type HttpOptions, type HttpServer, startHttp } from './serve/http.ts';
+export { PROFILE_NAMES, PROFILES, type Profile, type ProfileName } from './settings.ts';
+export {
+  deriveTopics,
+  RETRY_PARTITIONS,
+  readTopology,
+  STORY_BYTES,
+  type Topology,
+  type TopologyTopic,
+  type TopologyWorker,
+  topologyOf,
+  topologySchema,
+} from './topology.ts';
+export { createWorker, type DrainReport, type RunningWorker, type WorkerOptions } from './worker.ts';
