@@ -1,0 +1,146 @@
+/**
+ * One kafkajs client, built from our settings: its log goes through our logger, its sockets through our factory, and
+ * its `Cluster` (which kafkajs hands to every partition assigner) is kept, because it can ask and commit with exactly
+ * one request where the convenience methods above it retry on their own or ask topic by topic.
+ */
+import type { Logger } from '@weir/core';
+import kafkajs, {
+  type Assigner,
+  type Broker,
+  type Cluster,
+  type Kafka,
+  type KafkaConfig,
+  type LogEntry,
+  type PartitionAssigner,
+} from 'kafkajs';
+import type { KafkaSettings } from '../config.ts';
+import { type FrameWatch, Sockets } from './kafkajs-frames.ts';
+
+/** The class to build clients with: kafkajs's own, or a compatible fork's. */
+export type KafkaClass = new (config: KafkaConfig) => Kafka;
+
+/** kafkajs's broker can do more than its typings say. */
+export type Coordinator = Broker & {
+  heartbeat?(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>;
+};
+
+/** Short first waits halve the longest join of a group in motion (289 ms against 599 ms). */
+export const RETRY = { initialRetryTime: 50, multiplier: 1.3, factor: 0.2, maxRetryTime: 2_000 } as const;
+
+export interface Client {
+  readonly kafka: Kafka;
+  readonly sockets: Sockets;
+}
+
+export function createClient(options: {
+  settings: KafkaSettings;
+  Kafka: KafkaClass;
+  log: Logger;
+  /** How often kafkajs repeats a request by itself before it reports. */
+  retries: number;
+  watch?: FrameWatch;
+}): Client {
+  const { settings } = options;
+  const sockets = new Sockets(options.watch);
+  const kafka = new options.Kafka({
+    brokers: [...settings.brokers],
+    clientId: settings.clientId,
+    ...(settings.ssl === false ? {} : { ssl: sslOptions(settings.ssl) }),
+    ...(settings.sasl ? { sasl: settings.sasl as NonNullable<KafkaConfig['sasl']> } : {}),
+    connectionTimeout: 5_000,
+    requestTimeout: 30_000,
+    retry: { ...RETRY, retries: options.retries },
+    socketFactory: sockets.factory as NonNullable<KafkaConfig['socketFactory']>,
+    logLevel: kafkajs.logLevel.WARN,
+    logCreator: () => (entry) => forward(options.log, entry),
+  });
+  return { kafka, sockets };
+}
+
+function sslOptions(ssl: Exclude<KafkaSettings['ssl'], false>): NonNullable<KafkaConfig['ssl']> {
+  if (ssl === true) return true;
+  return {
+    ...(ssl.ca === undefined ? {} : { ca: [ssl.ca] }),
+    ...(ssl.cert === undefined ? {} : { cert: ssl.cert }),
+    ...(ssl.key === undefined ? {} : { key: ssl.key }),
+  };
+}
+
+/** What happens in every healthy group, or what the adapter reports itself in its own words. */
+const ROUTINE = [
+  /re-joining/i,
+  /rebalanc/i,
+  /^Crash:/,
+  /^Response /,
+  /^Connection error/,
+  /^Connection timeout/,
+  /Failed to connect/i,
+  /Failed to send messages/i,
+  /^Offset out of range/,
+  /Topic has been updated/,
+  /Limiting retries for the idempotent producer/,
+  /not aware of all assigned partitions/,
+  /not aware of this member/,
+  /Not connected/,
+  /Closed connection/,
+  /Restarting the consumer/,
+  /This server does not host this topic-partition/,
+];
+
+function forward(log: Logger, entry: LogEntry): void {
+  const { message, timestamp: _timestamp, logger: _logger, stack: _stack, ...extra } = entry.log;
+  const fields = { kafkajs: entry.namespace, ...extra };
+  if (entry.level === kafkajs.logLevel.WARN || entry.level === kafkajs.logLevel.ERROR) {
+    if (!ROUTINE.some((pattern) => pattern.test(message))) {
+      log.warn(fields, `kafkajs: ${message}`);
+      return;
+    }
+  }
+  log.debug(fields, `kafkajs: ${message}`);
+}
+
+/**
+ * A kafkajs assigner that tells when a join begins: kafkajs calls `protocol()` right before every JoinGroup, also on the
+ * paths that emit no event.
+ */
+export function watchedAssigner(onCluster: (cluster: Cluster) => void, onJoin: () => void): PartitionAssigner {
+  return (config) => {
+    onCluster(config.cluster);
+    const inner: Assigner = kafkajs.PartitionAssigners.roundRobin(config);
+    return {
+      ...inner,
+      protocol(subscription) {
+        onJoin();
+        return inner.protocol(subscription);
+      },
+    };
+  };
+}
+
+/** The Kafka protocol's name of an error (`UNKNOWN_MEMBER_ID`), looked for through what wraps it. */
+export function errorType(error: unknown): string | undefined {
+  let current: unknown = error;
+  for (let depth = 0; depth < 6 && current !== null && typeof current === 'object'; depth++) {
+    const { type, cause, originalError } = current as { type?: unknown; cause?: unknown; originalError?: unknown };
+    if (typeof type === 'string' && /^[A-Z_]+$/.test(type)) return type;
+    current = cause ?? originalError;
+  }
+  return undefined;
+}
+
+let warningsFiltered = false;
+
+/**
+ * kafkajs arms timers with negative delays all the time (its issue 1751); Node 24 warns about the first of them. The
+ * warning tells users nothing that they could act on, so this one, and no other, is dropped.
+ */
+export function dropTimerWarning(): void {
+  if (warningsFiltered) return;
+  warningsFiltered = true;
+  const emit = process.emitWarning.bind(process) as (...args: unknown[]) => void;
+  process.emitWarning = ((...args: unknown[]) => {
+    const text = args[0] instanceof Error ? args[0].message : String(args[0]);
+    if (text.includes('is a negative number') && new Error().stack?.includes('kafkajs')) return;
+    emit(...args);
+  }) as typeof process.emitWarning;
+}

@@ -1,0 +1,138 @@
+/**
+ * The consumer of the port: one membership after another. It connects for as long as it takes, and when a membership
+ * ends (kafkajs crashed, which a connection reset during a join is enough for; the session was lost; the worker refused
+ * an assignment) it makes a new one.
+ */
+import { describeError } from '@weir/core';
+import { BrokerUnreachableError, CommitFencedError, TopicMissingError } from '../errors.ts';
+import type { PortContext } from './kafkajs.ts';
+import { errorType } from './kafkajs-client.ts';
+import { Membership } from './kafkajs-membership.ts';
+import { Observer } from './kafkajs-observer.ts';
+import type { CommitEntry, Consumer, ConsumerOptions, ConsumerStatus, StartPosition, TopicPartition } from './port.ts';
+
+const FIRST_WAIT_MS = 100;
+const LONGEST_WAIT_MS = 5_000;
+const REPEAT_LOG_MS = 30_000;
+/** A membership that lived this long was healthy: the next one is made at once. */
+const HEALTHY_MS = 10_000;
+
+export class KafkajsConsumer implements Consumer {
+  readonly #context: PortContext;
+  readonly #options: ConsumerOptions;
+  readonly #observer: Observer;
+  readonly #stopping = new AbortController();
+  #membership: Membership | undefined;
+  #running: Promise<void> | undefined;
+  #status: ConsumerStatus;
+  #loggedMs = Number.NEGATIVE_INFINITY;
+  #lastSeenMs = 0;
+
+  constructor(context: PortContext, options: ConsumerOptions) {
+    const log = context.log.child({ group: options.group });
+    this.#context = { ...context, log };
+    this.#options = options;
+    this.#observer = new Observer(this.#context);
+    this.#status = { state: 'connecting', detail: 'not started', since: context.clock.now() };
+  }
+
+  get status(): ConsumerStatus {
+    return this.#status;
+  }
+
+  get lastSeenMs(): number {
+    return Math.max(this.#lastSeenMs, this.#membership?.lastSeenMs ?? 0);
+  }
+
+  async start(): Promise<void> {
+    if (this.#running || this.#stopping.signal.aborted) return;
+    this.#say('connecting', `connecting to ${this.#context.settings.brokers.join(', ')}`);
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error('the consumer is stopped'));
+    await this.#membership?.close();
+    await this.#running;
+    await this.#observer.stop();
+    if (this.#status.state !== 'stopped') this.#say('stopped', 'left the group');
+  }
+
+  pause(partitions: readonly TopicPartition[]): void {
+    this.#membership?.pause(partitions);
+  }
+
+  resume(partitions: readonly TopicPartition[]): void {
+    this.#membership?.resume(partitions);
+  }
+
+  seek(position: StartPosition): void {
+    this.#membership?.seek(position);
+  }
+
+  async commit(entries: readonly CommitEntry[]): Promise<void> {
+    if (!this.#membership) throw new CommitFencedError('the consumer is not in the group');
+    await this.#membership.commit(entries);
+  }
+
+  async #run(): Promise<void> {
+    const { clock, log, random } = this.#context;
+    const stop = this.#stopping.signal;
+    let waitMs = FIRST_WAIT_MS;
+    while (!stop.aborted) {
+      const membership = new Membership(this.#context, this.#options, this.#observer, {
+        status: (state, detail) => this.#say(state, detail),
+      });
+      this.#membership = membership;
+      const beganMs = clock.monotonic();
+      try {
+        await membership.open();
+        this.#loggedMs = Number.NEGATIVE_INFINITY;
+        const { reason, error } = await membership.ended;
+        if (reason === 'stopped') break;
+        this.#say('crashed', `${WHY[reason]}: ${describeError(error)}`);
+        log.info({ error, reason }, `${WHY[reason]}; joining again with a new client`);
+        if (clock.monotonic() - beganMs > HEALTHY_MS) waitMs = FIRST_WAIT_MS;
+      } catch (error) {
+        if (stop.aborted) break;
+        await this.#cannotConnect(error);
+      } finally {
+        this.#lastSeenMs = this.lastSeenMs;
+        await membership.close();
+        if (this.#membership === membership) this.#membership = undefined;
+      }
+      await clock.sleep(waitMs * (0.5 + random.next()), stop).catch(() => undefined);
+      waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
+    }
+  }
+
+  /** Says what is wrong: in the status always, in the log at once and then every half minute. */
+  async #cannotConnect(error: unknown): Promise<void> {
+    const { clock, log, settings } = this.#context;
+    let said: Error = new BrokerUnreachableError(settings.brokers, describeError(error), { cause: error });
+    const type = errorType(error);
+    if (type === 'UNKNOWN_TOPIC_OR_PARTITION') {
+      const existing = new Set(await this.#observer.existing(this.#options.topics).catch(() => this.#options.topics));
+      const missing = this.#options.topics.filter((topic) => !existing.has(topic));
+      said = new TopicMissingError(
+        missing.length > 0 ? missing : this.#options.topics,
+        'create them with `weir topics create`; the consumer goes on looking for them',
+      );
+    } else if (type !== undefined) said = error instanceof Error ? error : new Error(describeError(error));
+    this.#say('connecting', said.message);
+    if (clock.monotonic() - this.#loggedMs < REPEAT_LOG_MS) return;
+    this.#loggedMs = clock.monotonic();
+    log.warn({ code: (said as { code?: string }).code }, `${said.message}; trying again until it works`);
+  }
+
+  #say(state: ConsumerStatus['state'], detail: string): void {
+    this.#status = { state, detail, since: this.#context.clock.now() };
+    this.#options.listener.status(this.#status);
+  }
+}
+
+const WHY = {
+  crash: 'the Kafka client gave up',
+  session: 'the session was lost',
+  refused: 'the assignment could not be taken',
+} as const;
