@@ -5,6 +5,8 @@
  *
  * A checkpoint changes nothing: it may be late, missing or written twice. `_last_checkpoint` is a hint.
  */
+import { WeirError } from '@weir/core';
+import { ObjectNotFoundError } from '@weir/storage';
 import type { SchemaElement } from 'hyparquet';
 import type { Action, AddFile, LogState, MetaData, RemoveFile, Transaction } from './actions.ts';
 import { readParquet } from './data-file.ts';
@@ -36,7 +38,8 @@ export async function readCheckpoint(log: TableLog, ref: CheckpointRef, state: L
     try {
       rows = await readParquet(log.store, checkpointKey(log, ref, part), undefined, columns);
     } catch (cause) {
-      if ((cause as { transient?: unknown }).transient === true) throw cause;
+      // A store that is out of reach or says no is not a damaged checkpoint.
+      if (cause instanceof WeirError && !(cause instanceof ObjectNotFoundError)) throw cause;
       throw new TableCorruptError(log.location, `the checkpoint of version ${ref.version}`, { cause });
     }
     state.apply(ref.version, rows.map(toAction));

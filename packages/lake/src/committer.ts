@@ -165,7 +165,7 @@ export class Committer {
         this.#dropAborted(live);
         if (live.size === 0) return;
         const slices = [...live].flatMap((pending) => pending.slices);
-        await this.#loadKeys(slices);
+        await this.loadKeys(slices.flatMap(({ appId, partition }) => (appId === undefined ? [] : partition)));
         const found = cut(
           slices,
           (appId) => this.#state.transactions.get(appId)?.version,
@@ -238,19 +238,9 @@ export class Committer {
     }
   }
 
-  async #loadKeys(slices: readonly EncodedSlice[]): Promise<void> {
-    const keys = this.#keys;
-    if (!keys) return;
-    const sourced = slices.filter(({ appId, rows }) => appId !== undefined && rows.length > 0);
-    const missing = [...new Set(sourced.map(({ partition }) => partition))].filter(
-      (partition) => !keys.holds(partition),
-    );
-    if (missing.length > 0) await this.loadKeys(missing);
-  }
-
-  /** Loads the keys of partitions at the state's version. Only within `exclusive`. */
+  /** Loads the keys of partitions at the state's version, unless they are held. Only within `exclusive`. */
   async loadKeys(partitions: readonly number[] | 'everything'): Promise<void> {
-    if (!this.#keys) return;
+    if (!this.#keys?.lacks(partitions)) return;
     const state = await this.#log.load({ withFiles: true, version: this.#state.version });
     if (state) await this.#keys.load(partitions, state);
   }

@@ -103,8 +103,10 @@ export class KeyIndex {
     return total;
   }
 
-  holds(partition: number): boolean {
-    return this.#partitions.has(this.#scope(partition));
+  /** Whether `load` would have anything to do. */
+  lacks(partitions: readonly number[] | 'everything'): boolean {
+    const missing = this.#missing(partitions);
+    return missing === 'everything' || missing.size > 0;
   }
 
   has(partition: number, key: string): boolean {
@@ -163,7 +165,7 @@ export class KeyIndex {
     const files = adds.filter((file) => file.dataChange);
     if (files.length === 0 || (this.#partitions.size === 0 && !this.#everything)) return;
     const sources = transactions.map(({ appId }) => partitionOf(this.#spec.name, appId));
-    const ours = sources.some((partition) => partition === undefined || this.holds(partition));
+    const ours = sources.some((partition) => partition === undefined || this.#partitions.has(this.#scope(partition)));
     if (!ours && sources.length > 0 && !this.#everything) return;
     for (const file of files) {
       for (const [scope, keys] of await this.#keysOf(file)) {

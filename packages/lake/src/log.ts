@@ -1,11 +1,11 @@
 /**
  * The log of one table: `_delta_log/00000000000000000042.json` is version 42, created by whoever gets there first. The
  * newest version is found by asking for the next one until there is none, from the last checkpoint or from what is known;
- * never by listing, which may lack what was just written (facts about stores: docs/stores.md).
+ * never by listing, which may lack what was just written (docs/stores.md).
  */
 import { ObjectNotFoundError, type ObjectStore } from '@weir/storage';
 import { type Action, decodeCommit, encodeCommit, LogState } from './actions.ts';
-import { checkpointKey, lastCheckpointKey, readCheckpoint } from './checkpoint.ts';
+import { lastCheckpointKey, readCheckpoint } from './checkpoint.ts';
 import { TableCorruptError } from './errors.ts';
 
 /** Versions asked for at once while catching up from a checkpoint. */
@@ -55,10 +55,16 @@ export class TableLog {
    * @throws TableCorruptError when a version in the middle is missing
    */
   async load(options: { withFiles: boolean; version?: number }): Promise<LogState | undefined> {
-    const state = new LogState(options);
-    const checkpoint = await this.#lastCheckpoint();
-    if (checkpoint && checkpoint.version <= (options.version ?? Number.POSITIVE_INFINITY)) {
-      await readCheckpoint(this, checkpoint, state);
+    const hint = await this.#lastCheckpoint();
+    let state = new LogState(options);
+    if (hint && hint.version <= (options.version ?? Number.POSITIVE_INFINITY)) {
+      try {
+        await readCheckpoint(this, hint, state);
+      } catch (error) {
+        // Damaged or cleaned away: the log may still have every version since 0.
+        if (!(error instanceof TableCorruptError) || (await this.read(0)) === undefined) throw error;
+        state = new LogState(options);
+      }
     }
     const upTo = options.version ?? Number.POSITIVE_INFINITY;
     for (;;) {
@@ -74,7 +80,10 @@ export class TableLog {
       if (options.version !== undefined) {
         throw new TableCorruptError(this.location, `version ${from + gap} is missing`);
       }
-      return state.version < 0 ? undefined : state;
+      if (state.version >= 0) return state;
+      // A checkpoint is spoken of, so there was a table: it must not be taken for a new one.
+      if (hint) throw new TableCorruptError(this.location, 'version 0 is missing, and so is the last checkpoint');
+      return undefined;
     }
   }
 
@@ -84,12 +93,10 @@ export class TableLog {
     try {
       const hint = JSON.parse(Buffer.from(bytes).toString()) as { version?: unknown; parts?: unknown };
       if (typeof hint.version !== 'number') return undefined;
-      const found = { version: hint.version, parts: typeof hint.parts === 'number' ? hint.parts : undefined };
-      // A checkpoint that was cleaned away or never finished: the log itself still has everything, or load says so.
-      return (await this.store.head(checkpointKey(this, found, 1))) ? found : undefined;
-    } catch (error) {
-      if (error instanceof SyntaxError) return undefined;
-      throw error;
+      return { version: hint.version, parts: typeof hint.parts === 'number' ? hint.parts : undefined };
+    } catch {
+      // Not JSON: a hint, no more. The log from version 0 is asked instead.
+      return undefined;
     }
   }
 

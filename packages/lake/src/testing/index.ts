@@ -1,0 +1,2 @@
+export { keysIn, type TestFolder, testFolder } from './folder.ts';
+export { type ModelRow, modelSpec, rowsOf, sliceOf } from './model.ts';
