@@ -14,6 +14,7 @@ import {
   PROFILES,
   type ProfileName,
   processSettings,
+  type WorkerVariables,
   workerSettings,
 } from './settings.ts';
 
@@ -125,10 +126,7 @@ export function resolve(worker: Worker, env: Environment): Resolved {
   const common = read.parse(processSettings);
   const own = read.parse(workerSettings);
   const concurrency = concurrencyOf(worker, own, read);
-  const config = worker.config ? read.parse(worker.config) : undefined;
-  read.throwProblems();
-  // Past this point every value is there; what follows are the rules between values.
-  if (!kafka || !common || !own || !concurrency) throw new TypeError('unreachable: a missing value is a problem');
+  const config = worker.config ? read.parseOwn(worker.config) : undefined;
 
   const prefix = common.WEIR_TOPIC_PREFIX;
   const physical = (declared: string): string => {
@@ -235,9 +233,8 @@ export function resolveKafka<S extends ZodObject = ZodObject>(
   const read = new Reading(env);
   const kafka = kafkaOf(read, options.name ?? 'weir');
   const common = read.parse(processSettings);
-  const config = options.config ? read.parse(options.config) : undefined;
+  const config = options.config ? read.parseOwn(options.config) : undefined;
   read.throwProblems();
-  if (!kafka || !common) throw new TypeError('unreachable: a missing value is a problem');
   return {
     prefix: common.WEIR_TOPIC_PREFIX,
     kafka,
@@ -253,9 +250,8 @@ export function resolveKafka<S extends ZodObject = ZodObject>(
 
 // ---- rules ----------------------------------------------------------------------------------------------------------
 
-function kafkaOf(read: Reading, clientId: string): KafkaSettings | undefined {
+function kafkaOf(read: Reading, clientId: string): KafkaSettings {
   const given = read.parse(kafkaSettings);
-  if (!given) return undefined;
   const session = given.KAFKA_SESSION_TIMEOUT_MS;
   if (given.KAFKA_HEARTBEAT_INTERVAL_MS * 3 >= session)
     read.problem('KAFKA_HEARTBEAT_INTERVAL_MS', `must be under a third of KAFKA_SESSION_TIMEOUT_MS (${session})`);
@@ -316,23 +312,20 @@ function saslOf(given: KafkaVariables, read: Reading): KafkaSettings['sasl'] {
   return { mechanism, username, password };
 }
 
-type WorkerValues = z.output<typeof workerSettings> | undefined;
-
 /**
  * Where the tuner starts and ends. The variable that the declaration names (`env.concurrency`) comes first, then the
  * general one, then the profile, then the declaration.
  */
-function concurrencyOf(worker: Worker, own: WorkerValues, read: Reading): Resolved['concurrency'] | undefined {
+function concurrencyOf(worker: Worker, own: WorkerVariables, read: Reading): Resolved['concurrency'] {
   const named = (alias: string | undefined, general: 'WEIR_CONCURRENCY' | 'WEIR_CONCURRENCY_MAX') => {
     if (alias !== undefined && read.given(alias) !== undefined) {
       if (read.given(general) !== undefined) read.warn(`${general} has no effect beside ${alias}`);
-      return { variable: alias, value: read.parse(z.object({ [alias]: workerSettings.shape[general] }))?.[alias] };
+      return { variable: alias, value: read.parse(z.object({ [alias]: workerSettings.shape[general] }))[alias] };
     }
-    return { variable: general, value: own?.[general] };
+    return { variable: general, value: own[general] };
   };
   const start = named(worker.env.concurrency, 'WEIR_CONCURRENCY');
   const max = named(worker.env.concurrencyMax, 'WEIR_CONCURRENCY_MAX');
-  if (!own) return undefined;
   if (worker.concurrency.fixed) {
     if (max.value !== undefined)
       read.warn(`${max.variable} has no effect: the concurrency of "${worker.name}" is fixed`);
@@ -347,7 +340,7 @@ function concurrencyOf(worker: Worker, own: WorkerValues, read: Reading): Resolv
   return { start: Math.min(start.value ?? preset.start, ceiling), max: ceiling, fixed: false };
 }
 
-function scalingOf(worker: Worker, own: NonNullable<WorkerValues>, read: Reading): Resolved['scaling'] {
+function scalingOf(worker: Worker, own: WorkerVariables, read: Reading): Resolved['scaling'] {
   const partitions = worker.consumes.reduce((sum, topic) => sum + topic.partitions, 0);
   const wanted = own.WEIR_SCALING_MAX ?? worker.scaling.max ?? partitions;
   if (wanted > partitions)
@@ -385,8 +378,20 @@ class Reading {
     return text === '' ? undefined : text;
   }
 
-  /** Undefined when something was wrong: the problems are noted. */
-  parse<S extends ZodObject>(schema: S): z.output<S> | undefined {
+  /**
+   * For settings of the SDK, none of which is required. One that is wrong is noted and counts as not set, so that the
+   * rules between settings can still be checked.
+   */
+  parse<S extends ZodObject>(schema: S): z.output<S> {
+    return this.#parse(schema) ?? schema.parse({});
+  }
+
+  /** For settings of a service; undefined when they cannot be used, which is noted. */
+  parseOwn<S extends ZodObject>(schema: S): z.output<S> | undefined {
+    return this.#parse(schema);
+  }
+
+  #parse<S extends ZodObject>(schema: S): z.output<S> | undefined {
     const texts: Record<string, string> = {};
     for (const [name, field] of Object.entries(schema.shape)) {
       const text = this.given(name);
@@ -400,11 +405,15 @@ class Reading {
       const about = metaOf(schema.shape[variable] as ZodType | undefined).description;
       const missing = issue.path.length > 0 && texts[variable] === undefined;
       this.problem(variable, missing ? `is required${about ? `: ${about}` : ''}` : issue.message);
+      delete texts[variable];
     }
-    return undefined;
+    const rest = schema.safeParse(texts);
+    return rest.success ? rest.data : undefined;
   }
 
+  /** The first problem of a variable is its cause; what follows from it is not worth a line. */
   problem(variable: string, message: string): void {
+    if (this.#problems.some((each) => each.variable === variable)) return;
     const given = this.given(variable);
     this.#problems.push({ variable, given: given === undefined ? undefined : this.#shown(variable, given), message });
   }

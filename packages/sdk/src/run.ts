@@ -120,7 +120,11 @@ async function run(runs: Runs, options: RunOptions, requests: StopRequests): Pro
     });
   for (const warning of resolved.warnings) log.warn({}, warning);
   const hosted = new HostedWorker({ resolved, topology, settings, options, clock, log, giveUp: requests.first });
-  return await untilStopped({ runnable: hosted, requests, drainTimeoutMs: resolved.drainTimeoutMs, clock, log });
+  try {
+    return await untilStopped({ runnable: hosted, requests, drainTimeoutMs: resolved.drainTimeoutMs, clock, log });
+  } finally {
+    await hosted.close();
+  }
 }
 
 /** The worker with what surrounds it in a process: HTTP, the check of the topics, the scaling view. */
@@ -137,7 +141,7 @@ class HostedWorker implements Runnable {
   #http: HttpServer | undefined;
   /** Until the worker runs: why it does not yet. Undefined: ask the worker. */
   #waitsFor: string | undefined = 'starting';
-  #draining = false;
+  #drained = false;
 
   constructor(parts: {
     resolved: Resolved;
@@ -184,7 +188,7 @@ class HostedWorker implements Runnable {
     await this.#untilTopicsExist();
     this.#waitsFor = undefined;
     await this.#worker.start();
-    this.#view.start();
+    void this.#view.start();
     this.#log.info(
       {
         topics: resolved.consumes.map((topic) => topic.name),
@@ -201,23 +205,28 @@ class HostedWorker implements Runnable {
   }
 
   async drain(signal: AbortSignal): Promise<void> {
-    this.#draining = true;
-    const onAbort = () => this.#worker.abort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      await this.#view.stop();
-      await this.#worker.drain(signal);
-      await this.#admin.stop();
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-      await this.#http?.stop();
-    }
+    this.#drained = true;
+    this.#view.stop();
+    const { clean, handedOver } = await this.#worker.drain(signal);
+    if (!clean || handedOver > 0) this.#log.warn({ handedOver }, 'not everything in hand was finished');
+  }
+
+  /** Lets go of whatever is still open, however the run ended. */
+  async close(): Promise<void> {
+    this.#view.stop();
+    // The start failed half-way: what it had opened is closed without waiting for work, of which there is none.
+    if (!this.#drained)
+      await this.#worker
+        .drain(AbortSignal.abort(new Error('the start failed')))
+        .catch((error) => this.#log.debug({ error }, 'the worker could not be closed'));
+    await this.#admin.stop();
+    await this.#http?.stop();
   }
 
   #health(): Health {
     const { live, ready, detail } =
       this.#waitsFor === undefined ? this.#worker.health() : { live: true, ready: false, detail: this.#waitsFor };
-    return this.#draining ? { live, ready: false, detail: 'draining' } : { live, ready, detail };
+    return this.#drained ? { live, ready: false, detail: 'draining' } : { live, ready, detail };
   }
 
   /** Looks until every topic is there: one that is missing, like a broker that is not there, is for others to mend. */

@@ -9,7 +9,7 @@
  * node:http and nothing else: four routes do not pay for a framework's 7 MB. The answers are injected.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from '@weir/core';
 import { PortTakenError } from '../errors.ts';
 
@@ -21,7 +21,7 @@ export interface Health {
 }
 
 export interface ScalingReply {
-  readonly status: 200 | 503;
+  readonly status: 200 | 404 | 503;
   readonly body: object;
 }
 
@@ -29,7 +29,8 @@ export interface HttpOptions {
   /** 0 picks a free one. */
   readonly port: number;
   readonly health: () => Health;
-  readonly scaling: () => ScalingReply;
+  /** @param query  of the request; a worker has one answer and does not look, the scaler service has one for each worker */
+  readonly scaling: (query: URLSearchParams) => ScalingReply;
   /** Prometheus text. */
   readonly metrics: () => Promise<string>;
   readonly log: Logger;
@@ -54,21 +55,34 @@ const ROUTES = ['/healthz', '/readyz', '/metrics', '/scaling'] as const;
 
 /** @throws PortTakenError when another process listens on the port */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
+  const quiet = new Set<Socket>();
+  let stopped: Promise<void> | undefined;
   const server = createServer((request, response) => {
+    const { socket } = request;
+    quiet.delete(socket);
+    response.once('close', () => {
+      if (stopped) socket.destroySoon();
+      else if (!socket.destroyed) quiet.add(socket);
+    });
     void reply(options, request, response);
   });
-  // A scraper that stalls must not hold a drain up.
+  // A client that stalls must not hold a drain up.
+  server.timeout = 10_000;
   server.requestTimeout = 10_000;
   server.headersTimeout = 10_000;
+  // Node's closeIdleConnections leaves those alone that never asked anything, and close() then waits for them.
+  server.on('connection', (socket) => {
+    quiet.add(socket);
+    socket.once('close', () => quiet.delete(socket));
+  });
   await listen(server, options.port);
   const { port } = server.address() as AddressInfo;
-  let stopped: Promise<void> | undefined;
   return {
     port,
     stop: () => {
       stopped ??= new Promise((resolve) => {
         server.close(() => resolve());
-        server.closeIdleConnections();
+        for (const socket of quiet) socket.destroy();
       });
       return stopped;
     },
@@ -107,8 +121,7 @@ async function reply(options: HttpOptions, request: IncomingMessage, response: S
 
 async function answerTo(options: HttpOptions, request: IncomingMessage): Promise<Answer> {
   const route = ROUTES.find((each) => each === pathOf(request));
-  if (route === undefined)
-    return { status: 404, type: TEXT, text: `there is nothing here; this worker serves ${ROUTES.join(' ')}\n` };
+  if (route === undefined) return { status: 404, type: TEXT, text: `there is nothing here but ${ROUTES.join(' ')}\n` };
   if (request.method !== 'GET' && request.method !== 'HEAD')
     return { status: 405, type: TEXT, text: `${route} is for GET and HEAD\n` };
   switch (route) {
@@ -123,12 +136,16 @@ async function answerTo(options: HttpOptions, request: IncomingMessage): Promise
     case '/metrics':
       return { status: 200, type: PROMETHEUS, text: await options.metrics() };
     case '/scaling': {
-      const { status, body } = options.scaling();
+      const { status, body } = options.scaling(queryOf(request));
       return { status, type: JSON_TYPE, text: `${JSON.stringify(body)}\n` };
     }
     default:
       return route satisfies never;
   }
+}
+
+function queryOf(request: IncomingMessage): URLSearchParams {
+  return new URLSearchParams((request.url ?? '/').split('?')[1] ?? '');
 }
 
 function pathOf(request: IncomingMessage): string {
