@@ -2,6 +2,7 @@
  * One look at a group: what it has committed and what stands beside it, where its topics end, who its members are. Three
  * requests at once; nothing is kept. Everything that plans (each replica, the scaler service, the CLI) starts here.
  */
+import { TopicMissingError } from '../errors.ts';
 import type { Admin, TopicPartition } from '../kafka/port.ts';
 import { decodeMetadata, type MetadataIgnored, type Signal } from '../metadata.ts';
 import type { TopologyWorker } from '../topology.ts';
@@ -33,7 +34,7 @@ export interface Snapshot {
 
 /**
  * @param now  milliseconds since the epoch, kept as `takenAt`
- * @throws whatever the admin client throws: a missing topic, a broker that does not answer
+ * @throws TopicMissingError, and whatever the admin client throws when a broker does not answer
  */
 export async function takeSnapshot(admin: Admin, worker: TopologyWorker, now: number): Promise<Snapshot> {
   const topics = worker.consumes.map((topic) => topic.name);
@@ -42,6 +43,8 @@ export async function takeSnapshot(admin: Admin, worker: TopologyWorker, now: nu
     admin.offsets(topics),
     admin.describeGroup(worker.group),
   ]);
+  const missing = topics.filter((topic) => !offsets.some((each) => each.topic === topic));
+  if (missing.length > 0) throw new TopicMissingError(missing, 'create with `weir topics create`');
   const commits = new Map(committed.map((commit) => [`${commit.topic}/${commit.partition}`, commit]));
   const partitions = offsets.map(({ topic, partition, start, end }): PartitionSnapshot => {
     const commit = commits.get(`${topic}/${partition}`);
