@@ -3,11 +3,10 @@
  * process.env; run, manifests, scaler and CLI all use it. settings.ts has the variables, this file the rules between
  * them. Every problem is found before anything is thrown, so that a bad start is mended in one go.
  */
-import { formatDuration, type LogLevel, parseDuration, redactText, redactUrl } from '@weir/core';
-import { ZodDefault, type ZodError, type ZodObject, ZodOptional, type ZodType, z } from 'zod';
+import { formatDuration, type LogLevel, parseDuration } from '@weir/core';
+import { type ZodObject, z } from 'zod';
 import type { Order, Topic, Worker } from './define.ts';
-import { ConfigError, type ConfigProblem } from './errors.ts';
-import { unknownNames } from './nearest.ts';
+import { type Environment, Reading } from './reading.ts';
 import {
   type KafkaVariables,
   kafkaSettings,
@@ -17,9 +16,6 @@ import {
   type WorkerVariables,
   workerSettings,
 } from './settings.ts';
-
-/** Variables as a process has them. */
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Kafka connection and client settings, checked. */
 export interface KafkaSettings {
@@ -359,169 +355,6 @@ function scalingOf(worker: Worker, own: WorkerVariables, read: Reading): Resolve
   return { min: Math.min(min, max), max, catchUpMs: own.WEIR_CATCH_UP ?? worker.scaling.catchUpMs };
 }
 
-// ---- reading --------------------------------------------------------------------------------------------------------
-
-/** One pass over an environment: what was asked for, what was wrong with it. */
-class Reading {
-  readonly #env: Environment;
-  readonly #problems: ConfigProblem[] = [];
-  readonly #warnings: string[] = [];
-  readonly #secret = new Set<string>();
-
-  constructor(env: Environment) {
-    this.#env = env;
-  }
-
-  /** The text of a variable; undefined when it is not set or blank. */
-  given(name: string): string | undefined {
-    const text = this.#env[name]?.trim();
-    return text === '' ? undefined : text;
-  }
-
-  /**
-   * For settings of the SDK, none of which is required. One that is wrong is noted and counts as not set, so that the
-   * rules between settings can still be checked.
-   */
-  parse<S extends ZodObject>(schema: S): z.output<S> {
-    return this.#parse(schema) ?? schema.parse({});
-  }
-
-  /** For settings of a service; undefined when they cannot be used, which is noted. */
-  parseOwn<S extends ZodObject>(schema: S): z.output<S> | undefined {
-    return this.#parse(schema);
-  }
-
-  #parse<S extends ZodObject>(schema: S): z.output<S> | undefined {
-    const texts: Record<string, string> = {};
-    for (const [name, field] of Object.entries(schema.shape)) {
-      const text = this.given(name);
-      if (text !== undefined) texts[name] = text;
-      if (metaOf(field as ZodType).secret === true) this.#secret.add(name);
-    }
-    const parsed = schema.safeParse(texts);
-    if (parsed.success) return parsed.data;
-    for (const issue of (parsed.error as ZodError).issues) {
-      const variable = issue.path.length > 0 ? String(issue.path[0]) : Object.keys(schema.shape).join(', ');
-      const about = metaOf(schema.shape[variable] as ZodType | undefined).description;
-      const missing = issue.path.length > 0 && texts[variable] === undefined;
-      this.problem(variable, missing ? `is required${about ? `: ${about}` : ''}` : issue.message);
-      delete texts[variable];
-    }
-    const rest = schema.safeParse(texts);
-    return rest.success ? rest.data : undefined;
-  }
-
-  /** The first problem of a variable is its cause; what follows from it is not worth a line. */
-  problem(variable: string, message: string): void {
-    if (this.#problems.some((each) => each.variable === variable)) return;
-    const given = this.given(variable);
-    this.#problems.push({ variable, given: given === undefined ? undefined : this.#shown(variable, given), message });
-  }
-
-  warn(line: string): void {
-    this.#warnings.push(line);
-  }
-
-  warnings(known: Iterable<string>): readonly string[] {
-    return [...this.#warnings, ...unknownNames(this.#env, new Set(known))];
-  }
-
-  /** @throws ConfigError when there was any problem */
-  throwProblems(): void {
-    if (this.#problems.length > 0) throw new ConfigError(this.#problems);
-  }
-
-  #shown(variable: string, given: string): string {
-    if (this.#secret.has(variable) || /PASSWORD|SECRET|TOKEN|CREDENTIAL|(^|_)KEY(_ID)?$/.test(variable))
-      return '[hidden]';
-    const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(given) ? redactUrl(given) : redactText(given);
-    return text.length > 200 ? `${text.slice(0, 200)}…` : text;
-  }
-}
-
 function names(...schemas: readonly (ZodObject | undefined)[]): string[] {
   return schemas.flatMap((schema) => (schema ? Object.keys(schema.shape) : []));
-}
-
-// ---- tables ---------------------------------------------------------------------------------------------------------
-
-interface Meta {
-  readonly description?: string;
-  /** In Markdown, where the schema's own default does not say it. */
-  readonly default?: string;
-  readonly allowed?: string;
-  readonly secret?: boolean;
-}
-
-function metaOf(field: ZodType | undefined): Meta {
-  let meta: Meta = {};
-  for (let at: unknown = field; at !== undefined; at = inner(at))
-    meta = { ...((at as ZodType).meta() as Meta), ...meta };
-  return meta;
-}
-
-function inner(field: unknown): unknown {
-  return field instanceof ZodOptional || field instanceof ZodDefault ? field.unwrap() : undefined;
-}
-
-/** One row of a table of settings. `meaning`, `allowed` and `standard` are Markdown. */
-export interface ConfigRow {
-  readonly variable: string;
-  readonly meaning: string;
-  readonly allowed: string;
-  readonly standard: string;
-  readonly secret: boolean;
-}
-
-/**
- * What a schema of settings says about itself, for READMEs and docs.
- * @param schema  keys are the variables' names; `.describe` says the rest (`.meta({ default, allowed, secret })` helps)
- */
-export function configTable(schema: ZodObject): readonly ConfigRow[] {
-  return Object.entries(schema.shape).map(([variable, field]) => {
-    const meta = metaOf(field as ZodType);
-    return {
-      variable,
-      meaning: meta.description ?? '',
-      allowed: meta.allowed ?? allowedBy(field as ZodType),
-      standard: meta.default ?? standardOf(field as ZodType),
-      secret: meta.secret ?? false,
-    };
-  });
-}
-
-/** The rows as a Markdown table. */
-export function configMarkdown(rows: readonly ConfigRow[]): string {
-  const cell = (text: string) => text.replace(/\|/g, '\\|');
-  return [
-    '| Variable | Meaning | Allowed | Default |',
-    '| --- | --- | --- | --- |',
-    ...rows.map(
-      (row) => `| \`${row.variable}\` | ${cell(row.meaning)} | ${cell(row.allowed)} | ${cell(row.standard)} |`,
-    ),
-  ].join('\n');
-}
-
-function standardOf(field: ZodType): string {
-  const absent = field.safeParse(undefined);
-  if (!absent.success) return 'required';
-  const value: unknown = absent.data;
-  if (value === undefined || value === '') return 'none';
-  return `\`${Array.isArray(value) ? value.join(',') : String(value)}\``;
-}
-
-function allowedBy(field: ZodType): string {
-  let shape: { type?: string; enum?: unknown[]; minimum?: number; maximum?: number };
-  try {
-    shape = z.toJSONSchema(field, { unrepresentable: 'any', io: 'output' }) as typeof shape;
-  } catch {
-    return 'text';
-  }
-  if (shape.enum) return shape.enum.map(String).join(', ');
-  if (shape.type === 'boolean') return 'true, false';
-  if (shape.type !== 'integer' && shape.type !== 'number') return 'text';
-  const { minimum, maximum } = shape;
-  if (minimum !== undefined && maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER)
-    return `${minimum} to ${maximum}`;
-  return minimum === undefined ? 'a number' : `${minimum} or more`;
 }

@@ -3,10 +3,6 @@
 export { withCertificates } from './certificates.ts';
 export {
   type BreakerSettings,
-  type ConfigRow,
-  configMarkdown,
-  configTable,
-  type Environment,
   type KafkaSettings,
   type Resolved,
   type ResolvedProcess,
@@ -14,6 +10,7 @@ export {
   resolve,
   resolveKafka,
 } from './config.ts';
+export { type ConfigRow, configMarkdown, configTable } from './config-table.ts';
 export {
   type AssignedPosition,
   type AssignmentContext,
@@ -83,7 +80,9 @@ export {
 } from './kafka/port.ts';
 export { EXIT, type Runnable, StopRequests, untilStopped } from './lifecycle.ts';
 export { decodeMetadata, encodeMetadata, type Signal } from './metadata.ts';
-export { createMetrics, METRIC_ROWS, type MetricRow, type Metrics, metricsMarkdown } from './metrics.ts';
+export { METRIC_ROWS, type MetricRow, metricsMarkdown } from './metric-table.ts';
+export { createMetrics, type Metrics } from './metrics.ts';
+export type { Environment } from './reading.ts';
 export { type RunOptions, type Runs, runWorker } from './run.ts';
 export { HpaModel, type HpaModelOptions } from './scaling/hpa.ts';
 export { type Plan, type PlanInput, plan, type ScalingReason } from './scaling/plan.ts';

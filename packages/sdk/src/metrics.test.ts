@@ -3,7 +3,8 @@ import { Counter, Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { resolve } from './config.ts';
 import { bytes, defineWorker, topic } from './define.ts';
-import { createMetrics, METRIC_ROWS, type WorkerGauges } from './metrics.ts';
+import { METRIC_ROWS } from './metric-table.ts';
+import { createMetrics, type WorkerGauges } from './metrics.ts';
 
 const worker = defineWorker({
   name: 'w',

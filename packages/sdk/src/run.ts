@@ -16,13 +16,14 @@ import {
   WeirError,
 } from '@weir/core';
 import { withCertificates } from './certificates.ts';
-import { type Environment, type KafkaSettings, type Resolved, resolve } from './config.ts';
+import { type KafkaSettings, type Resolved, resolve } from './config.ts';
 import type { Worker } from './define.ts';
 import { ConfigError, ERRORS, PortTakenError, TopicMissingError, TopologyInvalidError } from './errors.ts';
 import { kafkajsPort } from './kafka/kafkajs.ts';
 import type { Admin, KafkaPort } from './kafka/port.ts';
 import { EXIT, type Runnable, StopRequests, untilStopped } from './lifecycle.ts';
 import { createMetrics } from './metrics.ts';
+import type { Environment } from './reading.ts';
 import { ScalingView } from './scaling/view.ts';
 import { type Health, type HttpServer, startHttp } from './serve/http.ts';
 import { deriveTopics, readTopology, type Topology, topologyOf } from './topology.ts';

@@ -8,12 +8,13 @@
  */
 import { type Duration, type Logger, parseDuration, seededRandom, silentLogger } from '@weir/core';
 import { ManualClock } from '@weir/core/testing';
-import { type Environment, type Resolved, resolve } from '../config.ts';
+import { type Resolved, resolve } from '../config.ts';
 import type { InputOf, Schema, Topic, Worker } from '../define.ts';
 import { decode, encode } from '../delivery/codec.ts';
 import { HEADER, headerText, storyHeaders } from '../delivery/headers.ts';
 import type { ErrorClass } from '../errors.ts';
 import { createMetrics } from '../metrics.ts';
+import type { Environment } from '../reading.ts';
 import { deriveTopics, topologyOf } from '../topology.ts';
 import { createWorker, type RunningWorker } from '../worker.ts';
 import { MemoryKafka, type StoredRecord } from './memory-kafka.ts';
