@@ -5,9 +5,9 @@
  * to the batch's last offset. And what a failing store is to the batch: not the records' fault. So the append is tried
  * again in place, every half second, which either gets over a blip or opens the breaker of the dependency; then the SDK
  * pauses the partitions and no record burns an attempt. Without this an outage of three seconds would send whole batches
- * to a retry topic of five minutes.
+ * to a retry topic of five minutes. The handler's own timeout has to be long for it (an hour).
  */
-import { type Clock, WeirError } from '@weir/core';
+import { type Clock, type Logger, WeirError } from '@weir/core';
 import { type KafkaRecord, RetryableError } from '@weir/sdk';
 
 export interface TableSlice<Row> {
@@ -44,17 +44,27 @@ export function slicesOf<V, Row>(
   return [...slices.values()];
 }
 
-const TRIES = 20;
-const PAUSE_MS = 500;
+/** Quick at first: ten failures within ten seconds are what opens a breaker. */
+const QUICK_TRIES = 20;
+const QUICK_PAUSE_MS = 500;
+const PAUSE_MS = 5_000;
+
+export interface WriteContext {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The handler's: ends the trying at its timeout, at a drain, and when the partition is lost. */
+  readonly signal: AbortSignal;
+}
 
 /**
- * Writes through `call` (a breaker's call) until it succeeds, the breaker opens, or the tries are used up.
- * @throws DependencyDownError from `call`, untouched; what is no failure of the store; RetryableError (class dependency)
+ * Writes through `call` (a breaker's call) until it succeeds, the breaker opens, or the signal aborts. A store that
+ * fails slowly may never open the breaker; then the batch waits here, which holds its partition just as well.
+ * @throws DependencyDownError from `call`, untouched; what is not the store's failure, at once; the signal's reason
  */
 export async function writeThrough<T>(
   call: (work: (signal: AbortSignal) => Promise<T>) => Promise<T>,
   work: (signal: AbortSignal) => Promise<T>,
-  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+  { clock, log, signal }: WriteContext,
 ): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
@@ -66,8 +76,11 @@ export async function writeThrough<T>(
         }
       });
     } catch (error) {
-      if (signal.aborted || tries >= TRIES || !(error instanceof RetryableError)) throw error;
-      await clock.sleep(PAUSE_MS, signal);
+      if (signal.aborted || !(error instanceof RetryableError)) throw error;
+      if (tries === 1 || tries % QUICK_TRIES === 0) {
+        log.warn({ error, tries }, 'the table cannot be written; the batch waits and is tried again');
+      }
+      await clock.sleep(tries < QUICK_TRIES ? QUICK_PAUSE_MS : PAUSE_MS, signal);
     }
   }
 }

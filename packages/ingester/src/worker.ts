@@ -43,7 +43,8 @@ export const eventIngester = defineWorker({
   produces: { tasks: downloadsPending },
   order: 'none',
   batch: { maxRecords: 100, maxWait: '1s' },
-  timeout: '5m',
+  // A store that is away is waited for in place (writeThrough), so that no record burns an attempt on it.
+  timeout: '1h',
   dependencies: { tables: { timeout: '60s' } },
   scaling: { min: 1, catchUp: '5m' },
   config: ingesterConfig,

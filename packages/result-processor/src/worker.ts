@@ -35,7 +35,8 @@ export const resultProcessor = defineWorker({
   consumes: downloadsResults,
   order: 'none',
   batch: { maxRecords: 100, maxWait: '5s' },
-  timeout: '5m',
+  // A store that is away is waited for in place (writeThrough), so that no record burns an attempt on it.
+  timeout: '1h',
   dependencies: { tables: { timeout: '60s' } },
   scaling: { min: 1, catchUp: '5m' },
   config: resultProcessorConfig,

@@ -1,0 +1,4 @@
+import { runWorker } from '@weir/sdk';
+import { retryScheduler } from './worker.ts';
+
+await runWorker(retryScheduler);
