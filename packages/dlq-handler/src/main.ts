@@ -1,0 +1,4 @@
+import { runWorker } from '@weir/sdk';
+import { dlqHandler } from './worker.ts';
+
+await runWorker(dlqHandler);
