@@ -5,19 +5,12 @@
 
 import type { ObjectStore } from '@weir/storage';
 import type { AsyncBuffer, SchemaElement } from 'hyparquet';
-import { dateText, type EncodedRow, type Stored } from './row.ts';
+import type { EncodedRow } from './row.ts';
 import { type ColumnSpec, isNullable, type TableSpec } from './spec.ts';
+import { type FileColumn, statisticsOf } from './statistics.ts';
 
-/** Readers compare statistics of text in their own ways; only keys, which are short, have any. */
-const LONGEST_TEXT_STATISTIC = 32;
 /** Files up to this size are read in one request, larger ones in ranges. */
 const WHOLE_READ_BYTES = 8 * 1024 * 1024;
-
-interface FileColumn {
-  readonly column: ColumnSpec;
-  readonly index: number;
-  readonly hasTextStatistics: boolean;
-}
 
 export class FileEncoder {
   readonly #columns: readonly FileColumn[];
@@ -25,9 +18,7 @@ export class FileEncoder {
 
   constructor(spec: TableSpec) {
     this.#columns = spec.columns.flatMap((column, index) =>
-      spec.partitionBy.includes(column.name)
-        ? []
-        : [{ column, index, hasTextStatistics: spec.key.includes(column.name) }],
+      spec.partitionBy.includes(column.name) ? [] : [{ column, index }],
     );
     this.#schema = [
       { name: 'schema', num_children: this.#columns.length },
@@ -44,51 +35,8 @@ export class FileEncoder {
     const bytes = new Uint8Array(
       parquetWriteBuffer({ columnData, schema: this.#schema, createdBy: 'weir', rowGroupSize: 100_000 }),
     );
-    return { bytes, stats: this.#statistics(rows) };
+    return { bytes, stats: statisticsOf(this.#columns, rows) };
   }
-
-  #statistics(rows: readonly EncodedRow[]): string {
-    const minValues: Record<string, unknown> = {};
-    const maxValues: Record<string, unknown> = {};
-    const nullCount: Record<string, number> = {};
-    for (const { column, index, hasTextStatistics } of this.#columns) {
-      if (column.type === 'list<string>') continue;
-      let nulls = 0;
-      let min: Stored = null;
-      let max: Stored = null;
-      let comparable = column.type !== 'boolean' && (column.type !== 'string' || hasTextStatistics);
-      for (const row of rows) {
-        const value = row.values[index] as Exclude<Stored, readonly (string | null)[]>;
-        if (value === null) nulls++;
-        else if (comparable) {
-          // NaN has no place in an order, and a cut text would need rounding: no bounds then.
-          if (typeof value === 'number' && !Number.isFinite(value)) comparable = false;
-          // A long past what JSON numbers hold exactly here would be rounded.
-          if (typeof value === 'bigint' && column.type === 'long' && !Number.isSafeInteger(Number(value)))
-            comparable = false;
-          if (typeof value === 'string' && (value.length > LONGEST_TEXT_STATISTIC || !isAscii(value)))
-            comparable = false;
-          if (min === null || value < min) min = value;
-          if (max === null || value > max) max = value;
-        }
-      }
-      nullCount[column.name] = nulls;
-      if (comparable && min !== null && max !== null) {
-        minValues[column.name] = shownStatistic(column, min);
-        maxValues[column.name] = shownStatistic(column, max);
-      }
-    }
-    return JSON.stringify({ numRecords: rows.length, minValues, maxValues, nullCount });
-  }
-}
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the range of ASCII
-const isAscii = (text: string) => /^[\u0000-\u007f]*$/.test(text);
-
-function shownStatistic(column: ColumnSpec, value: Stored): unknown {
-  if (column.type === 'timestamp') return new Date(Number((value as bigint) / 1_000n)).toISOString();
-  if (column.type === 'date') return dateText(value as number);
-  return typeof value === 'bigint' ? Number(value) : value;
 }
 
 function schemaElements(column: ColumnSpec): SchemaElement[] {
@@ -137,17 +85,23 @@ export async function readParquet(
   size: number | undefined,
   columns?: readonly string[],
 ): Promise<Record<string, unknown>[]> {
-  const [{ parquetReadObjects }, { compressors }] = await Promise.all([
+  const [{ parquetReadObjects }, { DEFAULT_PARSERS }, { compressors }] = await Promise.all([
     import('hyparquet'),
+    import('hyparquet/src/convert.js'),
     import('hyparquet-compressors'),
   ]);
   const file = await openBuffer(store, key, size);
   return parquetReadObjects({
     file,
     compressors,
+    parsers: { ...DEFAULT_PARSERS, stringFromBytes: textOf },
     ...(columns === undefined ? {} : { columns: [...columns] }),
   }) as Promise<Record<string, unknown>[]>;
 }
+
+/** The library's own decoder takes a leading U+FEFF for a byte order mark and drops it. */
+const textOf = (bytes: Uint8Array | undefined): string | undefined =>
+  bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
 
 async function openBuffer(store: ObjectStore, key: string, size: number | undefined): Promise<AsyncBuffer> {
   if (size === undefined || size <= WHOLE_READ_BYTES) {

@@ -102,7 +102,8 @@ export function keyText(values: readonly unknown[]): string {
 function store(kind: ColumnType, value: unknown): Stored | undefined {
   switch (kind) {
     case 'string':
-      return typeof value === 'string' ? value : undefined;
+      // Half a surrogate pair has no UTF-8; in the log it would be JSON that other readers refuse.
+      return typeof value === 'string' ? value.toWellFormed() : undefined;
     case 'boolean':
       return typeof value === 'boolean' ? value : undefined;
     case 'double':
@@ -126,7 +127,7 @@ function store(kind: ColumnType, value: unknown): Stored | undefined {
     }
     case 'list<string>': {
       if (!Array.isArray(value)) return undefined;
-      const items = value.map((item: unknown) => item ?? null);
+      const items = value.map((item: unknown) => (typeof item === 'string' ? item.toWellFormed() : (item ?? null)));
       return items.every((item): item is string | null => item === null || typeof item === 'string')
         ? items
         : undefined;
@@ -159,10 +160,7 @@ export const dateText = (days: number): string => new Date(days * DAY_MS).toISOS
 
 /** A value as a folder name: what separates or means something in a path or a URI is escaped. */
 const folderText = (text: string): string =>
-  encodeURIComponent(text.toWellFormed()).replace(
-    /[!'()*]/g,
-    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
+  encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 
 /** What Delta writes for the value of a partition column; null and empty text are both null there. */
 function partitionText(column: ColumnSpec, value: Stored): string | null {
