@@ -17,6 +17,9 @@ const CACHE = join(homedir(), '.cache', 'weir');
 const ENVIRONMENT = join(CACHE, 'delta-rs-1.6.6');
 const PYTHON = join(ENVIRONMENT, 'bin', 'python');
 
+/** PyArrow's threads sometimes abort an interpreter that ends in the usual way. */
+const LEAVE = '\nimport os, sys\nsys.stdout.flush()\nos._exit(0)\n';
+
 export interface DeltaRs {
   /** Runs a program with `input` as JSON on its standard input; what it prints must be JSON. */
   run(program: string, input: unknown): Promise<unknown>;
@@ -37,7 +40,7 @@ export async function startDeltaRs(): Promise<DeltaRs | undefined> {
 
 function runProgram(program: string, input: unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const python = spawn(PYTHON, ['-c', program], { stdio: ['pipe', 'pipe', 'pipe'] });
+    const python = spawn(PYTHON, ['-c', program + LEAVE], { stdio: ['pipe', 'pipe', 'pipe'] });
     let printed = '';
     let complaints = '';
     python.stdout.on('data', (data: Buffer) => {
