@@ -186,6 +186,7 @@ class HostedWorker implements Runnable {
       metrics: () => this.#metrics.registry.metrics(),
       log: this.#log,
     });
+    this.#log.info({ port: this.#http.port }, 'listening');
     await this.#untilTopicsExist();
     this.#waitsFor = undefined;
     await this.#worker.start();
@@ -194,7 +195,6 @@ class HostedWorker implements Runnable {
       {
         topics: resolved.consumes.map((topic) => topic.name),
         brokers: this.#settings.brokers,
-        port: this.#http.port,
         order: resolved.order,
         concurrency: `${resolved.concurrency.start}-${resolved.concurrency.max}`,
         queueBytes: resolved.queue.bytes,
