@@ -9,7 +9,7 @@ export interface CommitEvent {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
-  readonly metadata: string | null;
+  readonly metadata: string;
   /** 0 when it was stored, else the code it was refused with. */
   readonly errorCode: number;
   /** Milliseconds since the epoch. */

@@ -24,7 +24,7 @@ export interface OffsetView {
   readonly partition: number;
   readonly offset: number;
   readonly leaderEpoch: number;
-  readonly metadata: string | null;
+  readonly metadata: string;
   readonly at: number;
 }
 

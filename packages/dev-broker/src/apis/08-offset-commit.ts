@@ -53,7 +53,9 @@ export const offsetCommit = defineApi({
       topics: request.topics.map(({ name, partitions }) => ({
         name,
         partitions: partitions.map((entry) => {
-          const { partitionIndex, committedOffset: offset, committedMetadata: metadata } = entry;
+          const { partitionIndex, committedOffset: offset } = entry;
+          // Null becomes the empty string, as in Kafka.
+          const metadata = entry.committedMetadata ?? '';
           const errorCode = refused || problemOf(name, entry);
           if (errorCode === CODES.NONE) {
             const leaderEpoch = entry.committedLeaderEpoch;

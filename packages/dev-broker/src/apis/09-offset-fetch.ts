@@ -99,7 +99,7 @@ function answer(partitionIndex: number, committed: CommittedOffset | undefined) 
     partitionIndex,
     committedOffset: committed?.offset ?? -1,
     committedLeaderEpoch: committed?.leaderEpoch ?? -1,
-    metadata: committed === undefined ? '' : committed.metadata,
+    metadata: committed?.metadata ?? '',
     errorCode: CODES.NONE as number,
   };
 }

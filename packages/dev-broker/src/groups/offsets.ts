@@ -3,7 +3,7 @@
 export interface CommittedOffset {
   readonly offset: number;
   readonly leaderEpoch: number;
-  readonly metadata: string | null;
+  readonly metadata: string;
   /** Milliseconds since the epoch. */
   readonly at: number;
 }
