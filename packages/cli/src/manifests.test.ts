@@ -1,0 +1,249 @@
+import { defineWorker, METRIC_ROWS, resolve, topic, topologyOf } from '@weir/sdk';
+import { describe, expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { z } from 'zod';
+import { type ManifestOptions, renderManifests } from './manifests.ts';
+
+const raw = topic('events.raw', z.object({}), { partitions: 12 });
+const pending = topic('downloads.pending', z.object({}), { partitions: 24 });
+const ingester = defineWorker({
+  name: 'event-ingester',
+  consumes: raw,
+  produces: { pending },
+  concurrency: { fixed: 4 },
+  handle: () => undefined,
+});
+const downloads = defineWorker({
+  name: 'download-worker',
+  consumes: pending,
+  retry: { topics: 'downloads' },
+  scaling: { min: 0, max: 100 },
+  handle: () => undefined,
+});
+const env = { KAFKA_BROKERS: 'kafka:9092' };
+const resolved = [
+  resolve(ingester, env),
+  resolve(downloads, { ...env, DRAIN_TIMEOUT_MS: '45000', WEIR_PROFILE: 'large' }),
+];
+const options: ManifestOptions = { signal: 'external', namespace: 'claims', image: 'example.com/weir/{service}:1.2.3' };
+
+// biome-ignore lint/suspicious/noExplicitAny: parsed YAML is looked at path by path
+type Parsed = any;
+const parse = (files: Map<string, string>) =>
+  new Map(
+    [...files].map(([name, text]) => {
+      const documents = parseAllDocuments(text, { strict: true });
+      for (const document of documents as Parsed[]) expect(document.errors).toEqual([]);
+      return [name, (documents as Parsed[]).map((document) => document.toJS())] as const;
+    }),
+  );
+const render = (over: Partial<ManifestOptions> = {}) => parse(renderManifests(resolved, { ...options, ...over }));
+const find = (files: ReturnType<typeof render>, file: string, kind: string): Parsed =>
+  files.get(file)?.find((resource: Parsed) => resource.kind === kind);
+
+/** All that KEDA 2.21 reads of a trigger's metadata; it only warns about others, so a typing error would be silent. */
+const KEDA_FIELDS: Record<string, readonly string[]> = {
+  external: [
+    'scalerAddress',
+    'enableTLS',
+    'caCert',
+    'tlsClientCert',
+    'tlsClientKey',
+    'unsafeSsl',
+    'tlsCertFile',
+    'worker',
+  ],
+  'metrics-api': [
+    'url',
+    'format',
+    'valueLocation',
+    'targetValue',
+    'activationTargetValue',
+    'aggregateFromKubeServiceEndpoints',
+    'aggregationType',
+    'timeout',
+    'unsafeSsl',
+    'authMode',
+    'method',
+    'keyParamName',
+    'apiKey',
+    'username',
+    'password',
+    'token',
+    'ca',
+    'cert',
+    'key',
+  ],
+};
+const SCALED_OBJECT_FIELDS = [
+  'scaleTargetRef',
+  'pollingInterval',
+  'cooldownPeriod',
+  'initialCooldownPeriod',
+  'idleReplicaCount',
+  'minReplicaCount',
+  'maxReplicaCount',
+  'fallback',
+  'advanced',
+  'triggers',
+];
+
+describe('manifests', () => {
+  test('the same declarations give the same bytes, others do not', () => {
+    const once = renderManifests(resolved, options);
+    expect(renderManifests(resolved, options)).toEqual(once);
+    expect([...once.keys()]).toEqual([
+      'namespace.yaml',
+      'settings.yaml',
+      'topology.yaml',
+      'event-ingester.yaml',
+      'download-worker.yaml',
+      'scaler.yaml',
+      'kustomization.yaml',
+      'monitoring/alerts.yaml',
+      'monitoring/pod-monitor.yaml',
+      'monitoring/kustomization.yaml',
+    ]);
+    const changed = [resolved[0]!, resolve(downloads, { ...env, WEIR_CATCH_UP: '2m' })];
+    expect(renderManifests(changed, options).get('download-worker.yaml')).not.toBe(once.get('download-worker.yaml'));
+  });
+
+  test('every file parses, has a name in every resource, and is listed for kustomize', () => {
+    const files = render();
+    for (const [name, resources] of files)
+      for (const resource of resources)
+        expect(resource, name).toMatchObject({
+          apiVersion: expect.any(String),
+          kind: expect.any(String),
+          metadata: { name: expect.any(String) },
+        });
+    const listed = files.get('kustomization.yaml')?.[0].resources;
+    expect(listed).toEqual(
+      [...files.keys()].filter((name) => !name.includes('/') && name !== 'kustomization.yaml').sort(),
+    );
+  });
+
+  for (const signal of ['external', 'metrics-api'] as const)
+    test(`${signal}: KEDA knows every field of the ScaledObjects`, () => {
+      const files = render({ signal });
+      for (const worker of ['event-ingester', 'download-worker']) {
+        const { spec } = find(files, `${worker}.yaml`, 'ScaledObject');
+        expect(SCALED_OBJECT_FIELDS).toEqual(expect.arrayContaining(Object.keys(spec)));
+        expect(spec.triggers).toHaveLength(1);
+        const [trigger] = spec.triggers;
+        expect(trigger).toMatchObject({ type: signal, metricType: 'AverageValue' });
+        expect(KEDA_FIELDS[signal]).toEqual(expect.arrayContaining(Object.keys(trigger.metadata)));
+        for (const value of Object.values(trigger.metadata)) expect(value).toBeTypeOf('string');
+      }
+    });
+
+  test('a worker may grow to its partitions and shrink to its minimum', () => {
+    const { spec } = find(render(), 'download-worker.yaml', 'ScaledObject');
+    expect(spec).toMatchObject({ minReplicaCount: 0, maxReplicaCount: 24, pollingInterval: 15 });
+    expect(spec.triggers[0].metadata).toEqual({
+      scalerAddress: 'weir-scaler.claims.svc.cluster.local:9090',
+      worker: 'download-worker',
+    });
+    const { behavior } = spec.advanced.horizontalPodAutoscalerConfig;
+    expect(behavior.scaleUp.policies).toContainEqual({ type: 'Percent', value: 100, periodSeconds: 15 });
+    expect(behavior.scaleDown.stabilizationWindowSeconds).toBe(300);
+    // With a minimum above zero KEDA warns about an interval that it does not use.
+    expect(find(render(), 'event-ingester.yaml', 'ScaledObject').spec).not.toHaveProperty('pollingInterval');
+  });
+
+  test('metrics-api asks every worker for the same answer and never scales to zero, for nobody would wake it', () => {
+    const files = render({ signal: 'metrics-api' });
+    expect(files.has('scaler.yaml')).toBe(false);
+    const { spec } = find(files, 'download-worker.yaml', 'ScaledObject');
+    expect(spec.minReplicaCount).toBe(1);
+    expect(spec.triggers[0].metadata).toMatchObject({
+      url: 'http://download-worker.claims.svc:8000/scaling',
+      aggregateFromKubeServiceEndpoints: 'true',
+      aggregationType: 'max',
+      valueLocation: 'signalValue',
+      targetValue: '1',
+    });
+    const [port] = find(files, 'download-worker.yaml', 'Service').spec.ports;
+    const [pod] = find(files, 'download-worker.yaml', 'Deployment').spec.template.spec.containers[0].ports;
+    expect(port.port).toBe(pod.containerPort);
+  });
+
+  test('the grace period outlasts the drain, the container fits the profile', () => {
+    const { spec } = find(render(), 'download-worker.yaml', 'Deployment').spec.template;
+    expect(spec.terminationGracePeriodSeconds).toBe(60);
+    const [container] = spec.containers;
+    expect(container.image).toBe('example.com/weir/download-worker:1.2.3');
+    expect(container.resources).toEqual({
+      requests: { cpu: '2000m', memory: '2048Mi' },
+      limits: { memory: '2048Mi' },
+    });
+    expect(find(render(), 'event-ingester.yaml', 'Deployment').spec.template.spec.containers[0]).toMatchObject({
+      image: 'example.com/weir/ingester:1.2.3',
+      resources: { requests: { cpu: '500m', memory: '512Mi' } },
+    });
+  });
+
+  test('pods are unprivileged, know no secrets by value and keep out of Kubernetes’ own variables', () => {
+    for (const [, resources] of render())
+      for (const { kind, spec } of resources) {
+        if (kind !== 'Deployment') continue;
+        const pod = spec.template.spec;
+        expect(pod).toMatchObject({ automountServiceAccountToken: false, enableServiceLinks: false });
+        expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+        expect(pod.containers[0].securityContext).toEqual({
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        });
+        expect(pod.containers[0].envFrom).toContainEqual({ secretRef: { name: 'weir-kafka', optional: true } });
+        expect(pod.containers[0].startupProbe.httpGet).toEqual({ path: '/healthz', port: 'http' });
+        expect(pod.containers[0].readinessProbe.httpGet.path).toBe('/readyz');
+      }
+  });
+
+  test('replicas are left to the autoscaler', () => {
+    expect(find(render(), 'download-worker.yaml', 'Deployment').spec).not.toHaveProperty('replicas');
+    expect(find(render(), 'scaler.yaml', 'Deployment').spec.replicas).toBe(2);
+  });
+
+  test('the topology is the one that the processes derive, and its change rolls the pods', () => {
+    const files = render();
+    expect(JSON.parse(find(files, 'topology.yaml', 'ConfigMap').data['topology.json'])).toEqual(topologyOf(resolved));
+    const note = (file: string, all: ReturnType<typeof render>) =>
+      find(all, file, 'Deployment').spec.template.metadata.annotations['weir.dev/settings'];
+    const other = render({ settings: { LOG_LEVEL: 'debug' } });
+    for (const file of ['download-worker.yaml', 'event-ingester.yaml', 'scaler.yaml'])
+      expect(note(file, other)).not.toBe(note(file, files));
+  });
+
+  test('what a pod reads from its ConfigMaps resolves to what was planned', () => {
+    const files = render();
+    const variables = {
+      ...find(files, 'settings.yaml', 'ConfigMap').data,
+      ...find(files, 'download-worker.yaml', 'ConfigMap').data,
+    };
+    const again = resolve(downloads, variables);
+    expect(again.scaling).toEqual(resolved[1]!.scaling);
+    expect(again).toMatchObject({ drainTimeoutMs: 45_000, metricsPort: 8000, warnings: [] });
+  });
+
+  test('alerts name each group once, and only what somebody measures', () => {
+    const [rule] = render().get('monitoring/alerts.yaml')!;
+    const rules: { alert: string; expr: string }[] = rule.spec.groups[0].rules;
+    const named = (name: string) => rules.find(({ alert }) => alert === name)?.expr;
+    expect(named('WeirLagCritical')).toContain('xact-event-ingester|xact-download-worker');
+    // Only the ingester reads what nobody of us writes.
+    expect(rules.filter(({ alert }) => alert === 'WeirOldestRecord').map(({ expr }) => expr)).toEqual([
+      'max by (group) (weir_backlog_seconds{group="xact-event-ingester"}) > 60',
+    ]);
+    expect(named('WeirDownloadsFail')).toBeDefined();
+    const elsewhere = ['download_duration_seconds', 'delta_writes_total'];
+    for (const { expr } of rules) {
+      expect(expr.split('(').length).toBe(expr.split(')').length);
+      for (const [used] of expr.matchAll(/\b(kafka|weir|download|delta)_[a-z_]+\b/g)) {
+        const metric = used.replace(/_(bucket|count)$/, '');
+        expect([...Object.keys(METRIC_ROWS), ...elsewhere], expr).toContain(metric);
+      }
+    }
+  });
+});
