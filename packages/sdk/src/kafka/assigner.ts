@@ -19,6 +19,6 @@ export function assignRoundRobin(members: number, topicPartitions: readonly Topi
     throw new RangeError(`a group of ${members} members cannot be assigned anything: give a whole number of 1 or more`);
   }
   const shares: TopicPartition[][] = Array.from({ length: members }, () => []);
-  topicPartitions.forEach((topicPartition, index) => shares[index % members]?.push(topicPartition));
+  for (const [index, topicPartition] of topicPartitions.entries()) shares[index % members]?.push(topicPartition);
   return shares;
 }

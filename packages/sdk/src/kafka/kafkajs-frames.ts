@@ -38,12 +38,14 @@ export interface SocketRequest {
 export class Sockets {
   readonly #open = new Set<Socket>();
   readonly #watch: FrameWatch | undefined;
+  #closed: string | undefined;
 
   constructor(watch?: FrameWatch) {
     this.#watch = watch;
   }
 
   readonly factory = ({ host, port, ssl, onConnect }: SocketRequest): Socket => {
+    if (this.#closed !== undefined) throw new Error(this.#closed);
     const socket = ssl
       ? tlsConnect({ host, port, ...(isIP(host) ? {} : { servername: host }), ...ssl }, onConnect)
       : netConnect({ host, port }, onConnect);
@@ -55,8 +57,9 @@ export class Sockets {
     return socket;
   };
 
-  /** Breaks every open connection; kafkajs sees an error and gives up what it was waiting for. */
+  /** Breaks every open connection, for good: kafkajs sees an error and gives up what it was waiting for. */
   destroy(reason: string): void {
+    this.#closed = reason;
     for (const socket of this.#open) socket.destroy(new Error(reason));
   }
 }

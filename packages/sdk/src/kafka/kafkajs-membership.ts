@@ -16,11 +16,26 @@
  * that the fence was checked for, so a late commit is refused by the broker whatever happens in between.
  */
 import { type Cancel, describeError, type Logger } from '@weir/core';
-import type { Cluster, ConsumerGroupJoinEvent, EachBatchPayload, Consumer as KafkaConsumer } from 'kafkajs';
+import type {
+  Cluster,
+  ConsumerGroupJoinEvent,
+  EachBatchPayload,
+  Consumer as KafkaConsumer,
+  KafkaMessage,
+} from 'kafkajs';
 import { CommitFailedError, CommitFencedError } from '../errors.ts';
 import { METADATA_LIMIT } from '../metadata.ts';
 import type { PortContext } from './kafkajs.ts';
-import { type Client, type Coordinator, createClient, errorType, RETRY, watchedAssigner } from './kafkajs-client.ts';
+import {
+  type Client,
+  type Coordinator,
+  createClient,
+  errorType,
+  RETRY,
+  watchedAssigner,
+  within,
+} from './kafkajs-client.ts';
+import { unreadableReason } from './kafkajs-codecs.ts';
 import type { Observer } from './kafkajs-observer.ts';
 import {
   type AssignedPartition,
@@ -60,7 +75,7 @@ const MAX_BYTES_PER_PARTITION = 512 * 1024;
 const MAX_BYTES = 4 * 1024 * 1024;
 /** Kafka takes about 1 MB of metadata in one request. */
 const COMMIT_CHUNK_BYTES = 512 * 1024;
-const METADATA_MAX_AGE_MS = 60_000;
+const METADATA_MAX_AGE_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 8_000;
 const FIRST_JOIN_TIMEOUT_MS = 3_000;
 /** Refusals that mean: you are not (or no longer) the one who may commit. */
@@ -95,6 +110,7 @@ export class Membership {
   /** By partition: what the broker may hold if nobody but this member has written since. */
   readonly #written = new Map<string, Written[]>();
   #mayHold = false;
+  #held: Promise<void> | undefined;
   #rebalanceSeen = false;
   #fetches = 0;
   #commits: Promise<unknown> = Promise.resolve();
@@ -191,11 +207,9 @@ export class Membership {
     this.#over('stopped', undefined);
     this.#cancelWatch?.();
     const { clock } = this.#context;
-    if (joining) await Promise.race([this.#joinedOnce.promise, clock.sleep(FIRST_JOIN_TIMEOUT_MS)]);
-    const gone = this.#consumer.disconnect().catch((error: unknown) => {
-      this.#log.debug({ error }, 'the Kafka client did not close cleanly');
-    });
-    await Promise.race([gone, clock.sleep(CLOSE_TIMEOUT_MS)]);
+    // kafkajs can only leave a group that it has joined; a member that vanishes in a join holds the others up.
+    if (joining) await within(clock, FIRST_JOIN_TIMEOUT_MS, this.#joinedOnce.promise);
+    await within(clock, CLOSE_TIMEOUT_MS, this.#consumer.disconnect());
     this.#client.sockets.destroy('the consumer is stopped');
   }
 
@@ -244,16 +258,10 @@ export class Membership {
   }
 
   async #commitOnce(entries: readonly CommitEntry[]): Promise<void> {
-    let coordinator = this.#coordinator;
-    if (!coordinator?.isConnected()) {
-      this.#checkFence(entries);
-      try {
-        coordinator = (await this.#cluster?.findGroupCoordinator({ groupId: this.#options.group })) as Coordinator;
-      } catch (error) {
-        throw new CommitFailedError(`no coordinator: ${describeError(error)}`, { cause: error });
-      }
-      this.#coordinator = coordinator;
-    }
+    this.#checkFence(entries);
+    const coordinator = await this.#findCoordinator().catch((error: unknown) => {
+      throw new CommitFailedError(`no coordinator: ${describeError(error)}`, { cause: error });
+    });
     this.#checkFence(entries);
     const byTopic = Map.groupBy(entries, ({ topic }) => topic);
     for (const entry of entries) this.#remember(entry);
@@ -281,6 +289,13 @@ export class Membership {
     }
     if (this.#phase !== 'closed') this.#seen(sentMs);
     if (epoch === this.#epoch) for (const entry of entries) this.#settle(entry);
+  }
+
+  async #findCoordinator(): Promise<Coordinator> {
+    if (this.#coordinator?.isConnected()) return this.#coordinator;
+    if (!this.#cluster) throw new TypeError('this Kafka class gives its cluster to no partition assigner');
+    this.#coordinator = await this.#cluster.findGroupCoordinator({ groupId: this.#options.group });
+    return this.#coordinator;
   }
 
   /** Everything that allows a commit, checked in the tick in which it is sent. */
@@ -315,6 +330,8 @@ export class Membership {
   /** `protocol()` of the assigner: kafkajs is about to join, by whatever way it came there. */
   #joinBegins(): void {
     if (this.#phase === 'closed') return;
+    // The connection broke while the frame was held: kafkajs tries again, and the hold goes on.
+    if (this.#phase === 'revoking') return;
     this.#mayHold = this.#phase === 'open';
     if (this.#phase !== 'joining') {
       this.#pauseAll();
@@ -325,6 +342,7 @@ export class Membership {
   }
 
   #hold(memberId: string): Promise<void> | undefined {
+    if (this.#phase === 'revoking') return this.#held;
     if (this.#phase !== 'joining') return undefined;
     const mayHold = this.#mayHold;
     this.#mayHold = false;
@@ -332,7 +350,9 @@ export class Membership {
       this.#lose([...this.#announced.values()], 'session');
       return undefined;
     }
-    return mayHold && memberId === this.#memberId ? this.#revoke() : undefined;
+    if (!mayHold || memberId !== this.#memberId) return undefined;
+    this.#held = this.#revoke();
+    return this.#held;
   }
 
   async #revoke(): Promise<void> {
@@ -340,7 +360,6 @@ export class Membership {
     this.#rebalanceSeen = false;
     this.#phase = 'revoking';
     const { clock, settings } = this.#context;
-    const epoch = this.#epoch;
     const over = new AbortController();
     const cancelBeat = clock.every(settings.sessionTimeoutMs / 3, () => void this.#beat());
     const limit = clock
@@ -353,7 +372,7 @@ export class Membership {
     } finally {
       over.abort();
       cancelBeat();
-      if (this.#epoch === epoch && this.#phase === 'revoking') this.#phase = 'joining';
+      if (this.#phase === 'revoking') this.#phase = 'joining';
     }
   }
 
@@ -361,7 +380,8 @@ export class Membership {
   async #beat(): Promise<void> {
     const sentMs = this.#context.clock.monotonic();
     try {
-      await this.#coordinator?.heartbeat?.({
+      const coordinator = await this.#findCoordinator();
+      await coordinator.heartbeat?.({
         groupId: this.#options.group,
         groupGenerationId: this.#generation,
         memberId: this.#memberId,
@@ -480,25 +500,74 @@ export class Membership {
     const records = new Array<Fetched>(messages.length);
     for (let index = 0; index < messages.length; index++) {
       const message = messages[index]!;
-      records[index] = new Fetched(
-        topic,
-        partition,
-        Number(message.offset),
-        Number(message.timestamp),
-        message.key,
-        message.value,
-        message.headers,
-      );
+      if (unreadableReason(message.value) !== undefined) return this.#batchWithGaps(payload, owned);
+      records[index] = toRecord(topic, partition, message);
     }
     const lastOffset = Number(batch.lastOffset());
+    this.#deliver(owned, records, lastOffset, Number(batch.highWatermark));
+    payload.resolveOffset(last.offset);
+  }
+
+  #deliver(owned: Owned, records: Fetched[], lastOffset: number, highWatermark: number): void {
+    const { topic, partition, next } = owned;
     owned.next = lastOffset + 1;
     try {
-      this.#listener.records({ topic, partition, records, lastOffset, highWatermark: Number(batch.highWatermark) });
+      this.#listener.records({ topic, partition, records, lastOffset, highWatermark });
     } catch (error) {
-      owned.next = fetchedAt;
+      owned.next = next;
       throw error;
     }
-    payload.resolveOffset(last.offset);
+  }
+
+  /** Some of it cannot be read: what can be goes its way in order, the rest is reported and then skipped. */
+  async #batchWithGaps(payload: EachBatchPayload, owned: Owned): Promise<void> {
+    const { topic, partition, messages, highWatermark } = payload.batch;
+    let readable: Fetched[] = [];
+    const flush = () => {
+      const last = readable[readable.length - 1];
+      if (last === undefined) return;
+      this.#deliver(owned, readable, last.offset, Number(highWatermark));
+      payload.resolveOffset(String(last.offset));
+      readable = [];
+    };
+    for (let index = 0; index < messages.length; index++) {
+      const message = messages[index]!;
+      const reason = unreadableReason(message.value);
+      if (reason === undefined) {
+        readable.push(toRecord(topic, partition, message));
+        continue;
+      }
+      flush();
+      const { firstOffset: first, lastOffsetDelta } = contextOf(message);
+      const firstOffset = Math.max(Number(first), owned.next ?? 0);
+      const lastOffset = Number(first) + lastOffsetDelta;
+      if (lastOffset < firstOffset) continue; // another stand-in of a batch that is dealt with
+      if (!this.#delivers(owned)) return;
+      const error = new Error(`the batch ${topic}/${partition}, offsets ${firstOffset} to ${lastOffset}: ${reason}`);
+      this.#log.error({ topic, partition, firstOffset, lastOffset }, `${error.message}; it is skipped`);
+      await this.#whileBeating(
+        payload,
+        this.#listener.unreadable({ topic, partition, firstOffset, lastOffset, error }),
+      );
+      if (this.#owned.get(keyOf(topic, partition)) !== owned || owned.next === undefined) return;
+      if (owned.next <= lastOffset) owned.next = lastOffset + 1;
+      payload.resolveOffset(String(lastOffset));
+      if (!this.#delivers(owned)) return;
+    }
+    flush();
+  }
+
+  async #whileBeating(payload: EachBatchPayload, work: Promise<void>): Promise<void> {
+    let settled = false;
+    const done = work.finally(() => {
+      settled = true;
+    });
+    done.catch(() => undefined);
+    while (!settled) {
+      await within(this.#context.clock, this.#context.settings.heartbeatIntervalMs, done);
+      if (!settled) await payload.heartbeat();
+    }
+    await done;
   }
 
   /** A batch of which nothing is left (markers, aborted transactions, compaction): kafkajs steps over it by itself. */
@@ -508,8 +577,7 @@ export class Membership {
     if (!owned || !this.#delivers(owned) || this.#fetches <= owned.seekAt) return;
     const lastOffset = Number(payload.lastOffset);
     if (owned.next === undefined || lastOffset < owned.next) return;
-    owned.next = lastOffset + 1;
-    this.#listener.records({ topic, partition, records: [], lastOffset, highWatermark: Number(payload.highWatermark) });
+    this.#deliver(owned, [], lastOffset, Number(payload.highWatermark));
   }
 
   /**
@@ -597,6 +665,23 @@ export class Membership {
     if (owned.length > 0) this.#lose(owned, reason === 'refused' ? 'rebalance' : reason);
     this.#end.resolve({ reason, error });
   }
+}
+
+function toRecord(topic: string, partition: number, message: KafkaMessage): Fetched {
+  return new Fetched(
+    topic,
+    partition,
+    Number(message.offset),
+    Number(message.timestamp),
+    message.key,
+    message.value,
+    message.headers,
+  );
+}
+
+/** kafkajs gives every record the head of its batch, which its typings leave out. */
+function contextOf(message: KafkaMessage): { firstOffset: string; lastOffsetDelta: number } {
+  return (message as unknown as { batchContext: { firstOffset: string; lastOffsetDelta: number } }).batchContext;
 }
 
 function* chunksOf(entries: readonly CommitEntry[]): Generator<CommitEntry[]> {

@@ -21,7 +21,7 @@ import type {
 } from 'kafkajs';
 import { BrokerUnreachableError, ProduceFailedError } from '../errors.ts';
 import type { PortContext } from './kafkajs.ts';
-import { type Client, createClient, errorType } from './kafkajs-client.ts';
+import { type Client, createClient, errorType, within } from './kafkajs-client.ts';
 import { partitionOf } from './partitioner.ts';
 import type { Acknowledge, Producer, ProducerRecord } from './port.ts';
 
@@ -35,6 +35,7 @@ const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
 const RECORD_OVERHEAD_BYTES = 64;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 2_000;
 const REPEAT_LOG_MS = 30_000;
 
 const TOO_LARGE = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
@@ -135,8 +136,7 @@ export class KafkajsProducer implements Producer {
     const made = this.#made;
     this.#made = undefined;
     if (made) {
-      const gone = made.producer.disconnect().catch(() => undefined);
-      await Promise.race([gone, this.#context.clock.sleep(2_000)]);
+      await within(this.#context.clock, CLOSE_TIMEOUT_MS, made.producer.disconnect());
       made.client.sockets.destroy('the producer is stopped');
     }
   }
