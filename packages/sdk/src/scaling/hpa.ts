@@ -35,7 +35,7 @@ export class HpaModel {
   readonly #behavior: ScalingBehavior;
   readonly #cooldownMs: number;
   readonly #speed: number;
-  #recommended: { at: number; replicas: number }[] = [];
+  #recommended: { at: number; replicas: number }[] | undefined;
   #changes: Change[] = [];
   #activeAt: number | undefined;
 
@@ -57,6 +57,8 @@ export class HpaModel {
   next(options: { now: number; signalValue: number | undefined; current: number }): number {
     const { current, signalValue } = options;
     const now = options.now * this.#speed;
+    // The first count that is seen is taken for a recommendation, so that a new HPA takes nothing away at once.
+    this.#recommended ??= [{ at: now, replicas: current }];
     this.#forget(now);
     if (signalValue === undefined || !Number.isFinite(signalValue)) return current;
     const active = signalValue > 0;
@@ -79,11 +81,11 @@ export class HpaModel {
     const { scaleUp, scaleDown } = this.#behavior;
     let up = wanted;
     let down = wanted;
-    for (const { at, replicas } of this.#recommended) {
+    for (const { at, replicas } of this.#recommended ?? []) {
       if (at > now - scaleUp.stabilizationWindowSeconds * 1000) up = Math.min(up, replicas);
       if (at > now - scaleDown.stabilizationWindowSeconds * 1000) down = Math.max(down, replicas);
     }
-    this.#recommended.push({ at: now, replicas: wanted });
+    this.#recommended?.push({ at: now, replicas: wanted });
     return Math.min(Math.max(current, up), Math.max(down, up));
   }
 
@@ -130,7 +132,7 @@ export class HpaModel {
     const window = Math.max(scaleUp.stabilizationWindowSeconds, scaleDown.stabilizationWindowSeconds) * 1000;
     const period =
       Math.max(...[...scaleUp.policies, ...scaleDown.policies].map((policy) => policy.periodSeconds)) * 1000;
-    this.#recommended = this.#recommended.filter(({ at }) => at > now - window);
+    this.#recommended = this.#recommended?.filter(({ at }) => at > now - window);
     this.#changes = this.#changes.filter(({ at }) => at > now - period);
   }
 }
