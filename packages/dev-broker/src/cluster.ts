@@ -11,7 +11,7 @@ import { hashName, randomId } from './identity.ts';
 import { LogMemory } from './log/memory.ts';
 import { Partition } from './log/partition.ts';
 import type { ResolvedOptions } from './options.ts';
-import { TopicConfig } from './topic-config.ts';
+import { TOPIC_CONFIGS, TopicConfig } from './topic-config.ts';
 import { CODES } from './wire/codes.ts';
 
 const RETENTION_CHECK_MS = 10_000;
@@ -49,7 +49,8 @@ export class Cluster {
   constructor(options: ResolvedOptions) {
     this.options = options;
     this.id = Buffer.from(randomId(options.random), 'hex').toString('base64url');
-    this.#defaults = { 'max.message.bytes': String(options.maxMessageBytes) };
+    const largest = String(options.maxMessageBytes);
+    this.#defaults = largest === TOPIC_CONFIGS['max.message.bytes']?.fallback ? {} : { 'max.message.bytes': largest };
     this.memory = new LogMemory({
       limitBytes: options.retentionBytes,
       clock: options.clock,

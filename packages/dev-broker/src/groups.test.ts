@@ -85,7 +85,7 @@ describe('members of one process', () => {
     const at = (partition: number) => fetched?.partitions.find((each) => each.partition === partition);
     expect(at(0)).toMatchObject({ offset: '5', metadata });
     expect(at(1)).toMatchObject({ offset: '-1' });
-    expect(at(2)).toMatchObject({ offset: '7', metadata: '' });
+    expect(at(2)).toMatchObject({ offset: '7', metadata: null });
     expect(commits.filter(({ errorCode }) => errorCode === 0).map(({ partition }) => partition)).toContain(2);
     expect(commits.filter(({ errorCode }) => errorCode === 12).map(({ partition }) => partition)).toContain(1);
   });

@@ -230,17 +230,24 @@ describe('produce', () => {
 
   test.each([
     ['a broken checksum', () => flip(recordBatch(), 60), CODES.CORRUPT_MESSAGE],
-    ['a batch cut short', () => recordBatch().subarray(0, 65), CODES.CORRUPT_MESSAGE],
+    ['a batch cut short', () => recordBatch().subarray(0, 65), CODES.INVALID_RECORD],
     ['two batches', () => Buffer.concat([recordBatch(), recordBatch()]), CODES.INVALID_RECORD],
     ['no batch', () => null, CODES.INVALID_RECORD],
     ['message format 1', () => set(recordBatch(), 16, 1), CODES.INVALID_RECORD],
     ['message format 7', () => set(recordBatch(), 16, 7), CODES.CORRUPT_MESSAGE],
     ['a wrong count', () => sealed(set(recordBatch(), 60, 9)), CODES.INVALID_RECORD],
     ['a transactional batch', () => recordBatch({ attributes: 0x10, producerId: 5 }), CODES.INVALID_REQUEST],
-    ['a time before 1970', () => recordBatch({ timestamps: [-5] }), CODES.INVALID_TIMESTAMP],
+    ['a time too far back', () => recordBatch({ timestamps: [1000] }), CODES.INVALID_TIMESTAMP],
+    ['a time too far ahead', () => recordBatch({ timestamps: [9e12] }), CODES.INVALID_TIMESTAMP],
     ['a batch above max.message.bytes', () => recordBatch({ values: ['x'.repeat(2000)] }), CODES.MESSAGE_TOO_LARGE],
   ])('%s is refused', async (_what, batch, code) => {
-    broker.createTopic('small', { configs: { 'max.message.bytes': '1000' } });
+    broker.createTopic('small', {
+      configs: {
+        'max.message.bytes': '1000',
+        'message.timestamp.before.max.ms': String(20 * 365 * 86_400_000),
+        'message.timestamp.after.max.ms': '3600000',
+      },
+    });
     expect((await produce(batch(), { topic: 'small' }))?.errorCode).toBe(code);
     expect(broker.inspect().topics.find(({ name }) => name === 'small')?.partitions[0]?.endOffset).toBe(0);
   });

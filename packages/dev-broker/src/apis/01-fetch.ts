@@ -151,9 +151,7 @@ function collect(request: FetchRequest, call: Call) {
       partitions: partitions.map((wanted) => {
         const partition = find(call, topic, wanted);
         if (typeof partition === 'number') {
-          const known = call.cluster.partition(topic, wanted.partition);
-          const logStartOffset = partition === CODES.OFFSET_OUT_OF_RANGE ? (known?.logStartOffset ?? -1) : -1;
-          return { partition: wanted.partition, errorCode: partition, logStartOffset, abortedTransactions: null };
+          return { partition: wanted.partition, errorCode: partition, abortedTransactions: null };
         }
         const limit = Math.min(wanted.partitionMaxBytes, left);
         const pieces = limit > 0 || nothingYet ? partition.read(wanted.fetchOffset, limit, nothingYet) : [];

@@ -57,7 +57,8 @@ export const listOffsets = defineApi({
             const behind = currentLeaderEpoch < partition.leaderEpoch;
             return { partitionIndex, errorCode: behind ? CODES.FENCED_LEADER_EPOCH : CODES.UNKNOWN_LEADER_EPOCH };
           }
-          return { partitionIndex, ...look(partition, timestamp), leaderEpoch: partition.leaderEpoch };
+          const found = look(partition, timestamp);
+          return { partitionIndex, ...found, leaderEpoch: 'offset' in found ? partition.leaderEpoch : -1 };
         }),
       })),
     };

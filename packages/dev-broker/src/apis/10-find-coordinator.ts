@@ -52,7 +52,6 @@ function find(call: Call, key: string, keyType: number) {
   if (keyType !== GROUP) {
     return { ...nowhere, errorCode: CODES.INVALID_REQUEST, errorMessage: 'this broker has no transactions' };
   }
-  if (key === '') return { ...nowhere, errorCode: CODES.INVALID_GROUP_ID, errorMessage: 'the group id is empty' };
   const id = call.cluster.coordinatorOf(key);
   const node = call.cluster.nodes.find((each) => each.id === id);
   if (!node) return { ...nowhere, errorCode: CODES.COORDINATOR_NOT_AVAILABLE, errorMessage: null };

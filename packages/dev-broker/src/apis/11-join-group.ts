@@ -9,7 +9,7 @@
 import { CODES } from '../wire/codes.ts';
 import { array, bool, bytes, int16, int32, nullableString, string } from '../wire/layout.ts';
 import { defineApi } from './api.ts';
-import { groupProblem } from './coordinated.ts';
+import { memberGroupProblem } from './coordinated.ts';
 
 export const joinGroup = defineApi({
   name: 'JoinGroup',
@@ -41,7 +41,7 @@ export const joinGroup = defineApi({
   handle(request, call) {
     const { cluster } = call;
     const { groupId, memberId, sessionTimeoutMs } = request;
-    const refused = groupProblem(call, groupId);
+    const refused = memberGroupProblem(call, groupId);
     if (refused) return { errorCode: refused, memberId };
     const { minSessionTimeoutMs, maxSessionTimeoutMs } = cluster.options;
     if (sessionTimeoutMs < minSessionTimeoutMs || sessionTimeoutMs > maxSessionTimeoutMs) {
@@ -59,6 +59,7 @@ export const joinGroup = defineApi({
       // Copies: a member outlives the frame it came in.
       protocols: request.protocols.map(({ name, metadata }) => ({ name, metadata: Buffer.from(metadata) })),
       needsMemberId: call.version >= 4,
+      knowsSkipAssignment: call.version >= 9,
     });
   },
   refuse(request, errorCode) {

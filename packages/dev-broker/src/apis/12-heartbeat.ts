@@ -6,7 +6,7 @@
 import { CODES } from '../wire/codes.ts';
 import { int16, int32, nullableString, string } from '../wire/layout.ts';
 import { defineApi } from './api.ts';
-import { groupProblem } from './coordinated.ts';
+import { memberGroupProblem } from './coordinated.ts';
 
 export const heartbeat = defineApi({
   name: 'Heartbeat',
@@ -22,7 +22,7 @@ export const heartbeat = defineApi({
   },
   response: { throttleTimeMs: int32('1+'), errorCode: int16() },
   handle(request, call) {
-    const refused = groupProblem(call, request.groupId);
+    const refused = memberGroupProblem(call, request.groupId);
     if (refused) return { errorCode: refused };
     const group = call.cluster.groups.get(request.groupId);
     if (!group) return { errorCode: CODES.UNKNOWN_MEMBER_ID };

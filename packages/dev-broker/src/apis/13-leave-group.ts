@@ -6,7 +6,7 @@
 import { CODES } from '../wire/codes.ts';
 import { array, int16, int32, nullableString, string } from '../wire/layout.ts';
 import { defineApi } from './api.ts';
-import { groupProblem } from './coordinated.ts';
+import { memberGroupProblem } from './coordinated.ts';
 
 export const leaveGroup = defineApi({
   name: 'LeaveGroup',
@@ -25,7 +25,7 @@ export const leaveGroup = defineApi({
     members: array({ memberId: string(), groupInstanceId: nullableString(), errorCode: int16() }, '3+'),
   },
   handle(request, call) {
-    const refused = groupProblem(call, request.groupId);
+    const refused = memberGroupProblem(call, request.groupId);
     if (refused) return { errorCode: refused };
     const group = call.cluster.groups.get(request.groupId);
     if (call.version < 3) return { errorCode: group?.leave(request.memberId, null) ?? CODES.UNKNOWN_MEMBER_ID };

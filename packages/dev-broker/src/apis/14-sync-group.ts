@@ -6,7 +6,7 @@
 import { CODES } from '../wire/codes.ts';
 import { array, bytes, int16, int32, nullableString, string } from '../wire/layout.ts';
 import { defineApi } from './api.ts';
-import { groupProblem } from './coordinated.ts';
+import { memberGroupProblem } from './coordinated.ts';
 
 export const syncGroup = defineApi({
   name: 'SyncGroup',
@@ -31,7 +31,7 @@ export const syncGroup = defineApi({
     assignment: bytes(),
   },
   handle(request, call) {
-    const refused = groupProblem(call, request.groupId);
+    const refused = memberGroupProblem(call, request.groupId);
     if (refused) return { errorCode: refused };
     const group = call.cluster.groups.get(request.groupId);
     return group ? group.sync(request) : { errorCode: CODES.UNKNOWN_MEMBER_ID };

@@ -3,8 +3,8 @@
  *
  * v3: authorized operations (never).  v4: static members.  v5: flexible.
  *
- * A group that does not exist is described as Dead, as Kafka does in these versions. Members show metadata and
- * assignment only while the group is Stable.
+ * A group that does not exist is described as Dead, as Kafka does in these versions. Members show their metadata only
+ * while the group is Stable.
  */
 import { CODES } from '../wire/codes.ts';
 import { array, arrayOf, bool, bytes, int16, int32, nullableString, string } from '../wire/layout.ts';
@@ -62,7 +62,8 @@ function describe(call: Call, groupId: string) {
       groupInstanceId: member.groupInstanceId,
       clientId: member.clientId,
       clientHost: member.clientHost,
-      ...(stable ? { memberMetadata: group.metadataOf(member), memberAssignment: member.assignment } : {}),
+      memberAssignment: member.assignment,
+      ...(stable ? { memberMetadata: group.metadataOf(member) } : {}),
     })),
   };
 }

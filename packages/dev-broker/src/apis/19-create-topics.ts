@@ -74,8 +74,12 @@ export const createTopics = defineApi({
     }),
   },
   handle(request, call) {
+    // A name that is given twice is refused once.
+    const distinct = request.topics.filter(
+      ({ name }, index) => request.topics.findIndex((other) => other.name === name) === index,
+    );
     return {
-      topics: request.topics.map((wanted) => {
+      topics: distinct.map((wanted) => {
         const twice = request.topics.filter(({ name }) => name === wanted.name).length > 1;
         const problem = twice
           ? { errorCode: CODES.INVALID_REQUEST, errorMessage: 'Duplicate topic name.' }

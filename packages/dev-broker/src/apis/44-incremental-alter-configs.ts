@@ -81,7 +81,7 @@ function apply(
     }
     const entry = Object.hasOwn(TOPIC_CONFIGS, name) ? TOPIC_CONFIGS[name] : undefined;
     if (entry?.type !== 'list' || (configOperation !== APPEND && configOperation !== SUBTRACT)) {
-      return { errorCode: CODES.INVALID_REQUEST, errorMessage: `${name} is no list, or the operation is unknown` };
+      return { errorCode: CODES.INVALID_CONFIG, errorMessage: `${name} is no list, or the operation is unknown` };
     }
     const list = (next.get(name) ?? entry.fallback).split(',').filter(Boolean);
     const given = value.split(',').filter(Boolean);

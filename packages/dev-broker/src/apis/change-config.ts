@@ -21,7 +21,8 @@ export function changeTopicConfig(
     return { errorCode: CODES.INVALID_REQUEST, errorMessage: 'only settings of topics can be changed here' };
   }
   const topic = cluster.topics.get(name);
-  if (!topic) return { errorCode: CODES.UNKNOWN_TOPIC_OR_PARTITION, errorMessage: null };
+  if (!topic)
+    return { errorCode: CODES.UNKNOWN_TOPIC_OR_PARTITION, errorMessage: `The topic '${name}' does not exist.` };
   const wanted = change(topic.config.overrides);
   if ('errorCode' in wanted) return wanted;
   for (const [key, value] of wanted) {

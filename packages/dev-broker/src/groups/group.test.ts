@@ -36,6 +36,7 @@ function request(overrides: Partial<JoinRequest> = {}): JoinRequest {
     protocolType: 'consumer',
     protocols: [{ name: 'range', metadata: Buffer.from('m') }],
     needsMemberId: false,
+    knowsSkipAssignment: true,
     ...overrides,
   };
 }

@@ -52,6 +52,8 @@ export interface JoinRequest {
   readonly protocols: readonly Protocol[];
   /** From version 4 on a new member is sent back once with the id it shall use. */
   readonly needsMemberId: boolean;
+  /** From version 9 on a returning static leader can be told to leave the assignment alone. */
+  readonly knowsSkipAssignment: boolean;
 }
 
 export interface GroupOptions {
@@ -273,9 +275,9 @@ export class Group {
       syncing: undefined,
       cancelSession: () => undefined,
     };
+    if (this.members.size === 0) this.protocolType = request.protocolType;
     this.members.set(id, member);
     if (member.groupInstanceId !== null) this.#instances.set(member.groupInstanceId, id);
-    this.protocolType ??= request.protocolType;
     this.leader ??= id;
     this.#newMemberJoined = true;
     const answer = this.#awaitJoin(member);
@@ -313,9 +315,11 @@ export class Group {
     const same = sameProtocols(member.protocols, request.protocols);
     if (this.#state !== 'Stable' || !same) return this.#rejoin(member, request);
     this.#touch(member);
-    // Naming the old leader keeps a returning leader from assigning anew.
     const current = this.#currentGeneration(member);
-    return wasLeader ? { ...current, leader: old, members: [], skipAssignment: true } : current;
+    if (!wasLeader) return current;
+    if (request.knowsSkipAssignment) return { ...current, skipAssignment: true };
+    // Naming the old leader keeps an older client from assigning anew.
+    return { ...current, leader: old, members: [] };
   }
 
   #dropMember(member: Member, errorCode: number): void {
@@ -392,11 +396,12 @@ export class Group {
 
   #prepare(): void {
     const first = this.#state === 'Empty';
+    const assigning = this.#state === 'CompletingRebalance';
     this.#cancelSync?.();
     this.#cancelSync = undefined;
     this.#unsynced.clear();
     for (const member of this.members.values()) {
-      member.assignment = NO_BYTES;
+      if (assigning) member.assignment = NO_BYTES;
       const { syncing } = member;
       if (!syncing) continue;
       member.syncing = undefined;
@@ -441,7 +446,6 @@ export class Group {
     this.generation++;
     if (this.members.size === 0) {
       this.protocolName = null;
-      this.protocolType = null;
       this.leader = null;
       this.#move('Empty');
       return;

@@ -58,12 +58,13 @@ export function checkBatch(data: Buffer | null, rules: BatchRules): BatchHeader 
   if (data.length < HEADER_BYTES) {
     // Messages of the old formats are at least 26 bytes, with their magic at the same place.
     if (data.length > MAGIC_AT && data.readInt8(MAGIC_AT) < 2) return oldFormat(data.readInt8(MAGIC_AT));
-    return { code: CODES.CORRUPT_MESSAGE, reason: `${data.length} bytes are too few for a record batch` };
+    return { code: CODES.INVALID_RECORD, reason: `${data.length} bytes are too few for a record batch` };
   }
   const magic = data.readInt8(MAGIC_AT);
   if (magic !== 2) return magic >= 0 && magic < 2 ? oldFormat(magic) : corrupt(`unknown message format ${magic}`);
   const bytes = data.readInt32BE(LENGTH_AT) + LENGTH_AT + 4;
-  if (bytes < HEADER_BYTES || bytes > data.length) return corrupt(`a batch of ${bytes} bytes in ${data.length}`);
+  if (bytes < HEADER_BYTES) return corrupt(`a batch of ${bytes} bytes`);
+  if (bytes > data.length) return { code: CODES.INVALID_RECORD, reason: `a batch of ${bytes} bytes in ${data.length}` };
   if (bytes < data.length) return { code: CODES.INVALID_RECORD, reason: 'more than one record batch for a partition' };
   if (bytes > rules.maxMessageBytes) {
     return {
@@ -96,12 +97,10 @@ function checkHeader(header: BatchHeader, lastDelta: number, rules: BatchRules):
   if (header.producerId >= 0 && (header.producerEpoch < 0 || header.baseSequence < 0)) {
     return invalid('a producer id without epoch or sequence');
   }
-  if (rules.logAppendTime) return undefined;
-  if (header.maxTimestamp < -1 || header.baseTimestamp < -1) {
-    return { code: CODES.INVALID_TIMESTAMP, reason: 'a negative timestamp' };
-  }
+  // -1 says that the producer gave no time.
+  if (rules.logAppendTime || header.maxTimestamp === -1) return undefined;
   const ahead = header.maxTimestamp - rules.now;
-  if (header.maxTimestamp >= 0 && (ahead > rules.timestampAfterMaxMs || -ahead > rules.timestampBeforeMaxMs)) {
+  if (ahead > rules.timestampAfterMaxMs || -ahead > rules.timestampBeforeMaxMs) {
     return { code: CODES.INVALID_TIMESTAMP, reason: `the timestamp is ${ahead} ms from the broker's time` };
   }
   return undefined;

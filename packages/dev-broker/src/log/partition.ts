@@ -70,8 +70,9 @@ export class Partition implements SegmentHolder {
     const verdict = this.#producers.check(header);
     if (verdict.kind === 'refuse') return verdict;
     if (verdict.kind === 'repeat') {
+      // The time of the stored batch stands in a repeat's answer whoever gave it; Kafka does so too.
       const { baseOffset, timestamp } = verdict;
-      return { baseOffset, logAppendTime: rules.logAppendTime ? timestamp : -1, records: header.count, repeated: true };
+      return { baseOffset, logAppendTime: timestamp, records: header.count, repeated: true };
     }
     const baseOffset = this.#endOffset;
     const maxTimestamp = rules.logAppendTime ? rules.now : header.maxTimestamp;
@@ -130,9 +131,8 @@ export class Partition implements SegmentHolder {
       for (;;) {
         const batch = segment.batchAtOrAfter(timestamp, from);
         if (!batch) break;
-        const found = firstAtOrAfter(batch, timestamp);
-        if (found && found.offset >= this.#logStartOffset) return found;
-        if (found) return { offset: this.#logStartOffset, timestamp: found.timestamp };
+        const found = firstAtOrAfter(batch, timestamp, this.#logStartOffset);
+        if (found) return found;
         from = Number(batch.readBigInt64BE(0)) + batch.readInt32BE(57);
       }
     }

@@ -17,13 +17,17 @@ export interface TimedOffset {
   readonly timestamp: number;
 }
 
-/** @returns the earliest record of the batch with `timestamp >= wanted`, or undefined when the batch has none */
-export function firstAtOrAfter(batch: Buffer, wanted: number): TimedOffset | undefined {
+/**
+ * @param fromOffset  where the log starts; records before it are gone
+ * @returns           the first record of the batch with `timestamp >= wanted`, or undefined when it has none
+ */
+export function firstAtOrAfter(batch: Buffer, wanted: number, fromOffset: number): TimedOffset | undefined {
   const stored = readStored(batch);
   if (stored.maxTimestamp < wanted) return undefined;
-  if (stored.logAppendTime) return { offset: stored.baseOffset, timestamp: stored.maxTimestamp };
+  const first = Math.max(stored.baseOffset, fromOffset);
+  if (stored.logAppendTime) return { offset: first, timestamp: stored.maxTimestamp };
   const records = unpack(stored.codec, stored.records);
-  if (!records) return { offset: stored.baseOffset, timestamp: stored.baseTimestamp };
+  if (!records) return { offset: first, timestamp: stored.baseTimestamp };
   try {
     const reader = new Reader(records);
     for (let index = 0; index < stored.count; index++) {
@@ -32,12 +36,12 @@ export function firstAtOrAfter(batch: Buffer, wanted: number): TimedOffset | und
       reader.int8();
       const timestamp = stored.baseTimestamp + reader.varlong();
       const offset = stored.baseOffset + reader.varlong();
-      if (timestamp >= wanted) return { offset, timestamp };
+      if (timestamp >= wanted && offset >= fromOffset) return { offset, timestamp };
       reader.slice(end - reader.offset);
     }
   } catch {
     // Records that cannot be read are the consumer's to refuse; the batch's own header still answers the question.
-    return { offset: stored.baseOffset, timestamp: stored.baseTimestamp };
+    return { offset: first, timestamp: stored.baseTimestamp };
   }
   return undefined;
 }
