@@ -8,6 +8,7 @@ import { ConfigError } from '@weir/sdk';
 import { Command, CommanderError } from 'commander';
 import { addBroker } from './commands/broker.ts';
 import { addDemo } from './commands/demo.ts';
+import { addDev } from './commands/dev.ts';
 import { addRun } from './commands/run.ts';
 import { addSource } from './commands/source.ts';
 import { addTopics } from './commands/topics.ts';
@@ -24,6 +25,7 @@ export function buildProgram(): Command {
     .exitOverride();
   const open = () => openSession({ verbose: program.opts<{ verbose?: boolean }>().verbose ?? false });
   addDemo(program, open);
+  addDev(program, open);
   addRun(program);
   addSource(program, open);
   addBroker(program, open);

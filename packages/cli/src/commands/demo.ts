@@ -29,7 +29,7 @@ export function addDemo(program: Command, open: () => Session): void {
     )
     .option(
       '--rate <rate>',
-      'events a second in the mean; chosen for about half a minute without',
+      'events a second in the mean; chosen for about 40 seconds without',
       positiveNumber('--rate'),
     )
     .option('--files <folder>', 'use the files of a folder (any type, 50 MB each at most) instead of made ones')

@@ -13,7 +13,7 @@ function portIn(line: string): number | undefined {
   if (!line.startsWith('{')) return undefined;
   try {
     const { msg, port, httpPort } = JSON.parse(line) as Record<string, unknown>;
-    const found = typeof msg === 'string' && msg.endsWith('started') ? (port ?? httpPort) : undefined;
+    const found = msg === 'listening' || msg === 'scaler started' ? (port ?? httpPort) : undefined;
     return typeof found === 'number' && found > 0 ? found : undefined;
   } catch {
     return undefined;

@@ -9,6 +9,8 @@ export interface DemoSetting {
   readonly name: string;
   readonly value: string;
   readonly why: string;
+  /** The services it is for; all of them without. */
+  readonly only?: readonly ServiceName[];
 }
 
 export interface DemoPlace {
@@ -41,10 +43,11 @@ export const TICK_MS = 1_000;
 export const SPEED_UP = 30;
 
 export function demoSettings(place: DemoPlace): readonly DemoSetting[] {
-  const setting = (name: string, value: string | number, why: string): DemoSetting => ({
+  const setting = (name: string, value: string | number, why: string, only?: readonly ServiceName[]): DemoSetting => ({
     name,
     value: String(value),
     why,
+    ...(only ? { only } : {}),
   });
   return [
     setting('KAFKA_BROKERS', place.brokers, 'where Kafka is'),
@@ -56,19 +59,23 @@ export function demoSettings(place: DemoPlace): readonly DemoSetting[] {
     setting('WEIR_SCALING_MIN', 1, 'start with one of each'),
     setting('WEIR_CATCH_UP', '6s', 'seconds instead of minutes, so that scaling shows'),
     setting('WEIR_SCALING_INTERVAL_MS', 1000, 'the same, for looking'),
-    setting('RETRY_DELAYS', '1s,2s,4s,8s', 'seconds instead of 5 to 40 minutes'),
+    setting('RETRY_DELAYS', '1s,2s,4s,8s', 'seconds instead of 5 to 40 minutes', [
+      'event-ingester',
+      'download-worker',
+      'result-processor',
+    ]),
     setting('WEIR_BREAKER_COOL_DOWN_MS', 3000, 'the same, for an open breaker'),
-    setting('BATCH_TIMEOUT_SECONDS', 1, 'rows show up sooner'),
+    setting('BATCH_TIMEOUT_SECONDS', 1, 'rows show up sooner', ['event-ingester', 'result-processor', 'dlq-handler']),
     setting('KAFKA_SESSION_TIMEOUT_MS', 6000, 'a killed worker is missed after 6 s'),
     setting('KAFKA_MAX_POLL_INTERVAL_MS', 20000, 'and a rebalance waits no longer than this'),
     setting('DRAIN_TIMEOUT_MS', 10000, 'a worker that is too much ends within this'),
     setting('METRICS_PORT', 0, 'several workers on one machine: any free port'),
-    setting('ALLOW_HTTP', 'true', 'the file servers speak plain HTTP'),
-    setting('ALLOWED_PORTS', '*', 'on any port'),
-    setting('ALLOW_PRIVATE_ADDRESSES', 'true', 'on loopback'),
-    setting('ALLOWED_ATTACHMENT_DOMAINS', place.fileHosts.join(','), 'and nowhere else'),
-    setting('ALLOWED_FILE_TYPES', '*', 'any file'),
-    setting('MAX_FILE_BYTES', place.sizeLimitBytes, 'so that an oversized file need not be huge'),
+    setting('ALLOW_HTTP', 'true', 'the file servers speak plain HTTP', ['download-worker']),
+    setting('ALLOWED_PORTS', '*', 'on any port', ['download-worker']),
+    setting('ALLOW_PRIVATE_ADDRESSES', 'true', 'on loopback', ['download-worker']),
+    setting('ALLOWED_ATTACHMENT_DOMAINS', place.fileHosts.join(','), 'and nowhere else', ['download-worker']),
+    setting('ALLOWED_FILE_TYPES', '*', 'any file', ['download-worker']),
+    setting('MAX_FILE_BYTES', place.sizeLimitBytes, 'so that an oversized file need not be huge', ['download-worker']),
   ];
 }
 
@@ -87,7 +94,7 @@ export function environmentOf(
   for (const [name, value] of Object.entries(own)) {
     if (value !== undefined && PASSED_ON.test(name)) env[name] = value;
   }
-  for (const { name, value } of settings) env[name] = value;
+  for (const { name, value, only } of settings) if (only?.includes(service) ?? true) env[name] = value;
   env.WEIR_SCALING_MAX = String(MOST_REPLICAS[service]);
   if (service === 'scaler') env.SCALER_PORT = '0';
   // Replicas of one service compile the same sources: the second one starts faster.

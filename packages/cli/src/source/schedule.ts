@@ -1,16 +1,16 @@
 /**
  * When each event is published: a slow start, a burst, and a quiet end, so that scaling has something to answer. The
- * mean over the whole run is the rate that was asked for; the burst is 2.6 times that.
+ * mean over the whole run is the rate that was asked for; the burst is about three times that.
  *
- *   rate     ┌──────┐
- *            │      │
- *        ────┘      └──────────
- *        25 %  30 %     45 %      of the time
+ *   rate     ┌─────┐
+ *            │     │
+ *        ────┘     └──────────────
+ *        15 %  25 %      60 %        of the time
  */
 const PHASES = [
-  { share: 0.25, pace: 0.3 },
-  { share: 0.3, pace: 2.6 },
-  { share: 0.45, pace: 0.32 },
+  { share: 0.15, pace: 0.3 },
+  { share: 0.25, pace: 3 },
+  { share: 0.6, pace: 0.35 },
 ] as const;
 
 const WHOLE = PHASES.reduce((sum, phase) => sum + phase.share * phase.pace, 0);
