@@ -20,6 +20,20 @@ describe('configTable', () => {
     expect(configMarkdown(configTable(schema))).toContain('| `PORT` | A \\| port. | 1 to 9 | `3` |');
   });
 
+  test('looks through what wraps a field', () => {
+    const wrapped = z.preprocess((value) => value, z.string().transform(Number).describe('Inside.').optional());
+    const schema = z.object({
+      A: wrapped,
+      B: wrapped.describe('Outside.'),
+      C: z.string().meta({ secret: true }).optional(),
+    });
+    expect(configTable(schema).map(({ meaning, secret }) => ({ meaning, secret }))).toEqual([
+      { meaning: 'Inside.', secret: false },
+      { meaning: 'Outside.', secret: false },
+      { meaning: '', secret: true },
+    ]);
+  });
+
   test('every setting of the SDK says what it means', () => {
     for (const schema of [kafkaSettings, processSettings, workerSettings])
       for (const row of configTable(schema)) expect(row.meaning.length, row.variable).toBeGreaterThan(20);

@@ -53,7 +53,10 @@ export class Reading {
       const variable = issue.path.length > 0 ? String(issue.path[0]) : Object.keys(schema.shape).join(', ');
       const about = metaOf(schema.shape[variable] as ZodType | undefined).description;
       const missing = issue.path.length > 0 && texts[variable] === undefined;
-      this.problem(variable, missing ? `is required${about ? `: ${about}` : ''}` : issue.message);
+      const reason = about ? `: ${about}` : '';
+      // What zod says of a union tells nobody anything.
+      const vague = issue.message === 'Invalid input';
+      this.problem(variable, missing ? `is required${reason}` : vague ? `cannot be used${reason}` : issue.message);
       delete texts[variable];
     }
     const rest = schema.safeParse(texts);

@@ -1,5 +1,5 @@
 /** What a field of a settings schema says about itself, beside its type. */
-import { ZodDefault, ZodOptional, type ZodType } from 'zod';
+import { ZodDefault, ZodOptional, ZodPipe, type ZodType } from 'zod';
 
 export interface SettingMeta {
   readonly description?: string;
@@ -9,14 +9,14 @@ export interface SettingMeta {
   readonly secret?: boolean;
 }
 
-/** Gathered from the field and from what it wraps; the outermost says. */
+/** Gathered from the field and from what it wraps (default, optional, preprocess, transform); the outermost says. */
 export function metaOf(field: ZodType | undefined): SettingMeta {
-  let meta: SettingMeta = {};
-  for (let at: unknown = field; at !== undefined; at = inner(at))
-    meta = { ...((at as ZodType).meta() as SettingMeta), ...meta };
-  return meta;
+  if (field === undefined) return {};
+  const inside: SettingMeta = Object.assign({}, ...wrapped(field).map((each) => metaOf(each as ZodType)));
+  return { ...inside, ...(field.meta() as SettingMeta | undefined) };
 }
 
-function inner(field: unknown): unknown {
-  return field instanceof ZodOptional || field instanceof ZodDefault ? field.unwrap() : undefined;
+function wrapped(field: ZodType): readonly unknown[] {
+  if (field instanceof ZodOptional || field instanceof ZodDefault) return [field.unwrap()];
+  return field instanceof ZodPipe ? [field.in, field.out] : [];
 }
