@@ -147,6 +147,8 @@ export function storeSuite(name: string, open: () => Promise<StoreHarness>): voi
           const found = await harness.second.get('swap');
           expect(found.byteLength).toBe(100_000);
           expect(found.every((byte) => byte === found[0])).toBe(true);
+          // A store without I/O would never let the writer run.
+          await new Promise((resolve) => setImmediate(resolve));
         }
       })();
       for (let round = 2; round < 8; round++) {
