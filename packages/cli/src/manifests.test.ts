@@ -27,19 +27,28 @@ const resolved = [
 ];
 const options: ManifestOptions = { signal: 'external', namespace: 'claims', image: 'example.com/weir/{service}:1.2.3' };
 
-// biome-ignore lint/suspicious/noExplicitAny: parsed YAML is looked at path by path
-type Parsed = any;
-const parse = (files: Map<string, string>) =>
+/** Parsed YAML, looked at by path; a leaf is whatever it is. */
+interface Tree {
+  readonly [part: string]: Tree;
+}
+const parse = (files: Map<string, string>): Map<string, Tree[]> =>
   new Map(
     [...files].map(([name, text]) => {
       const documents = parseAllDocuments(text, { strict: true });
-      for (const document of documents as Parsed[]) expect(document.errors).toEqual([]);
-      return [name, (documents as Parsed[]).map((document) => document.toJS())] as const;
+      if ('empty' in documents) throw new Error(`${name} is empty`);
+      for (const { errors } of documents) expect(errors, name).toEqual([]);
+      return [name, documents.map((document) => document.toJS() as Tree)];
     }),
   );
 const render = (over: Partial<ManifestOptions> = {}) => parse(renderManifests(resolved, { ...options, ...over }));
-const find = (files: ReturnType<typeof render>, file: string, kind: string): Parsed =>
-  files.get(file)?.find((resource: Parsed) => resource.kind === kind);
+const find = (files: ReturnType<typeof render>, file: string, kind: string): Tree => {
+  const found = files.get(file)?.find((resource) => String(resource.kind) === kind);
+  if (!found) throw new Error(`${file} has no ${kind}`);
+  return found;
+};
+/** `spec.triggers.0.metadata` */
+const at = (tree: Tree, path: string): Tree => path.split('.').reduce((part, key) => part[key] as Tree, tree);
+const texts = (tree: Tree): Record<string, string> => tree as unknown as Record<string, string>;
 
 /** All that KEDA 2.21 reads of a trigger's metadata; it only warns about others, so a typing error would be silent. */
 const KEDA_FIELDS: Record<string, readonly string[]> = {
