@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Broker, startBroker } from './broker.ts';
 import { Clients, signalled } from './kafkajs-client.fixture.ts';
-import { RawClient, recordBatch } from './raw-client.fixture.ts';
+import { RawClient, recordBatch } from './testing/raw-client.ts';
 import { CODES } from './wire/codes.ts';
 
 let broker: Broker;

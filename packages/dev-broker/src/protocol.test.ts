@@ -3,7 +3,7 @@ import { seededRandom } from '@weir/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { APIS } from './apis/registry.ts';
 import { type Broker, startBroker } from './broker.ts';
-import { decodeResponse, framed, RawClient, recordBatch, requestFrame, sealed } from './raw-client.fixture.ts';
+import { decodeResponse, framed, RawClient, recordBatch, requestFrame, sealed } from './testing/raw-client.ts';
 import { CODES } from './wire/codes.ts';
 
 let broker: Broker;

@@ -2,7 +2,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { silentLogger } from '@weir/core';
 import { ManualClock } from '@weir/core/testing';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type BatchParts, recordBatch } from '../raw-client.fixture.ts';
+import { type BatchParts, recordBatch } from '../testing/raw-client.ts';
 import { CODES } from '../wire/codes.ts';
 import { LogMemory, type Trimmed } from './memory.ts';
 import { type Appended, Partition } from './partition.ts';

@@ -1,10 +1,10 @@
 /** A client of bare frames, for tests that no well-behaved client would make. */
 import { connect, type Socket } from 'node:net';
-import { APIS, type ApiName, type RequestOf, type ResponseOf } from './apis/registry.ts';
-import { Reader, Writer } from './wire/bytes.ts';
-import { decodeMessage, encodeMessage } from './wire/codec.ts';
-import { crc32c } from './wire/crc32c.ts';
-import type { Draft } from './wire/layout.ts';
+import { APIS, type ApiName, type RequestOf, type ResponseOf } from '../apis/registry.ts';
+import { Reader, Writer } from '../wire/bytes.ts';
+import { decodeMessage, encodeMessage } from '../wire/codec.ts';
+import { crc32c } from '../wire/crc32c.ts';
+import type { Draft } from '../wire/layout.ts';
 
 export class RawClient {
   readonly socket: Socket;

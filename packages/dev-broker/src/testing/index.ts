@@ -1,0 +1,10 @@
+export {
+  apiOf,
+  type BatchParts,
+  decodeResponse,
+  framed,
+  RawClient,
+  recordBatch,
+  requestFrame,
+  sealed,
+} from './raw-client.ts';
