@@ -52,13 +52,13 @@ RUN mkdir -p /app/packages \
     done \
  && find /app/packages -type f \( -name '*.d.ts' -o -name '*.map' -o -name '*.tsbuildinfo' \) -delete \
  && mv node_modules /app/node_modules \
- && ln -s "packages/$SERVICE/dist/main.js" /app/main.js \
- && test -f /app/main.js
+ && test -f "/app/packages/$SERVICE/dist/main.js"
 
 FROM node:24-bookworm-slim
-WORKDIR /app
+ARG SERVICE
 ENV NODE_ENV=production
 COPY --from=service /app /app
+WORKDIR /app/packages/$SERVICE
 # Files belong to root: the process cannot change its own code. What a service writes goes to its stores.
 USER node
 EXPOSE 8000
@@ -67,4 +67,4 @@ HEALTHCHECK NONE
 # Node is process 1 with no init before it: runWorker handles SIGTERM and SIGINT itself (the kernel ignores signals that
 # process 1 has no handler for), and no service starts children that would have to be reaped.
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["node", "/app/main.js"]
+ENTRYPOINT ["node", "dist/main.js"]

@@ -27,7 +27,7 @@ describe('the Dockerfile', () => {
     const last = instructions.slice(instructions.findLastIndex((line) => line.startsWith('FROM ')));
     expect(last).toContain('USER node');
     expect(last).toContain('STOPSIGNAL SIGTERM');
-    expect(last).toContain('ENTRYPOINT ["node", "/app/main.js"]');
+    expect(last).toContain('ENTRYPOINT ["node", "dist/main.js"]');
     expect(last.filter((line) => line.startsWith('RUN '))).toEqual([]);
   });
 

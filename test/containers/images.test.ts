@@ -16,7 +16,7 @@ describe.skipIf(!asked)('images', () => {
     const image = imageOf(service);
     const config = JSON.parse(await docker('image', 'inspect', '--format', '{{json .Config}}', image));
     expect(config.User).toBe('node');
-    expect(config.Entrypoint).toEqual(['node', '/app/main.js']);
+    expect(config.Entrypoint).toEqual(['node', 'dist/main.js']);
     expect(config.StopSignal).toBe('SIGTERM');
     const listing = await docker(
       'run',
@@ -25,7 +25,7 @@ describe.skipIf(!asked)('images', () => {
       'sh',
       image,
       '-c',
-      'id -un; ls node_modules/@weir; find packages -name "*.ts" | head -3; ls node_modules | grep -xE "typescript|vitest|testcontainers|node" || true; find . -user node | head -3; test -w . && echo writable || true',
+      'cd /app; id -un; ls node_modules/@weir; find packages -name "*.ts" | head -3; ls node_modules | grep -xE "typescript|vitest|testcontainers|node" || true; find . -user node | head -3; test -w . && echo writable || true',
     );
     const [user, ...rest] = listing.split('\n');
     expect(user).toBe('node');
