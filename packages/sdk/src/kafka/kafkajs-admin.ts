@@ -34,30 +34,31 @@ export class KafkajsAdmin implements Admin {
 
   async createTopics(topics: readonly TopicSpec[]): Promise<readonly string[]> {
     if (topics.length === 0) return [];
-    const existed = new Set<string>();
+    // kafkajs tells that some existed, but not which. Asked beforehand; a topic that another process makes in between
+    // counts as made by both.
+    const existing = await this.partitionCounts(topics.map(({ topic }) => topic));
+    const missing = topics.filter(({ topic }) => !existing.has(topic));
+    if (missing.length === 0) return [];
     await this.#ask(async (admin) => {
       try {
-        const made = await admin.createTopics({
+        await admin.createTopics({
           waitForLeaders: false,
-          topics: topics.map(({ topic, partitions, replicationFactor, config }) => ({
+          topics: missing.map(({ topic, partitions, replicationFactor, config }) => ({
             topic,
             numPartitions: partitions,
             replicationFactor: replicationFactor ?? -1,
             configEntries: Object.entries(config ?? {}).map(([name, value]) => ({ name, value })),
           })),
         });
-        if (!made) for (const { topic } of topics) existed.add(topic);
       } catch (error) {
         const each = (error as { errors?: unknown }).errors;
         if (!Array.isArray(each)) throw error;
-        for (const one of each as (Error & { topic: string })[]) {
-          if (errorType(one) !== 'TOPIC_ALREADY_EXISTS') throw one;
-          existed.add(one.topic);
-        }
+        const refused = each.find((one) => errorType(one) !== 'TOPIC_ALREADY_EXISTS') as Error | undefined;
+        if (refused) throw refused;
       }
     });
-    await this.#visible(topics.map(({ topic }) => topic));
-    return topics.map(({ topic }) => topic).filter((topic) => !existed.has(topic));
+    await this.#visible(missing.map(({ topic }) => topic));
+    return missing.map(({ topic }) => topic);
   }
 
   async deleteTopics(topics: readonly string[]): Promise<void> {

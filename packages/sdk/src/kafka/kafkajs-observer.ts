@@ -163,6 +163,10 @@ export class Observer {
   /** Partitions to ask for, by topic; topics that do not exist are left out. */
   async #partitions(cluster: Cluster, topics: readonly string[], only?: readonly TopicPartition[]) {
     const known = await this.#targets(cluster, topics);
+    // A topic that has just grown: kafkajs would leave its new partitions out, silently.
+    const isUnknown = ({ topic, partition }: TopicPartition) =>
+      !cluster.findTopicPartitionMetadata(topic).some(({ partitionId }) => partitionId === partition);
+    if (only?.some(isUnknown)) await cluster.refreshMetadata();
     return known.map((topic) => ({
       topic,
       partitions: only
