@@ -126,7 +126,7 @@ describe('manifests', () => {
           kind: expect.any(String),
           metadata: { name: expect.any(String) },
         });
-    const listed = files.get('kustomization.yaml')?.[0].resources;
+    const listed = files.get('kustomization.yaml')?.[0]?.resources;
     expect(listed).toEqual(
       [...files.keys()].filter((name) => !name.includes('/') && name !== 'kustomization.yaml').sort(),
     );
@@ -136,26 +136,26 @@ describe('manifests', () => {
     test(`${signal}: KEDA knows every field of the ScaledObjects`, () => {
       const files = render({ signal });
       for (const worker of ['event-ingester', 'download-worker']) {
-        const { spec } = find(files, `${worker}.yaml`, 'ScaledObject');
+        const spec = at(find(files, `${worker}.yaml`, 'ScaledObject'), 'spec');
         expect(SCALED_OBJECT_FIELDS).toEqual(expect.arrayContaining(Object.keys(spec)));
         expect(spec.triggers).toHaveLength(1);
-        const [trigger] = spec.triggers;
+        const trigger = at(spec, 'triggers.0');
         expect(trigger).toMatchObject({ type: signal, metricType: 'AverageValue' });
-        expect(KEDA_FIELDS[signal]).toEqual(expect.arrayContaining(Object.keys(trigger.metadata)));
-        for (const value of Object.values(trigger.metadata)) expect(value).toBeTypeOf('string');
+        expect(KEDA_FIELDS[signal]).toEqual(expect.arrayContaining(Object.keys(at(trigger, 'metadata'))));
+        for (const value of Object.values(at(trigger, 'metadata'))) expect(value).toBeTypeOf('string');
       }
     });
 
   test('a worker may grow to its partitions and shrink to its minimum', () => {
-    const { spec } = find(render(), 'download-worker.yaml', 'ScaledObject');
+    const spec = at(find(render(), 'download-worker.yaml', 'ScaledObject'), 'spec');
     expect(spec).toMatchObject({ minReplicaCount: 0, maxReplicaCount: 24, pollingInterval: 15 });
-    expect(spec.triggers[0].metadata).toEqual({
+    expect(at(spec, 'triggers.0.metadata')).toEqual({
       scalerAddress: 'weir-scaler.claims.svc.cluster.local:9090',
       worker: 'download-worker',
     });
-    const { behavior } = spec.advanced.horizontalPodAutoscalerConfig;
-    expect(behavior.scaleUp.policies).toContainEqual({ type: 'Percent', value: 100, periodSeconds: 15 });
-    expect(behavior.scaleDown.stabilizationWindowSeconds).toBe(300);
+    const behavior = at(spec, 'advanced.horizontalPodAutoscalerConfig.behavior');
+    expect(at(behavior, 'scaleUp.policies')).toContainEqual({ type: 'Percent', value: 100, periodSeconds: 15 });
+    expect(at(behavior, 'scaleDown.stabilizationWindowSeconds')).toBe(300);
     // With a minimum above zero KEDA warns about an interval that it does not use.
     expect(find(render(), 'event-ingester.yaml', 'ScaledObject').spec).not.toHaveProperty('pollingInterval');
   });
@@ -163,30 +163,30 @@ describe('manifests', () => {
   test('metrics-api asks every worker for the same answer and never scales to zero, for nobody would wake it', () => {
     const files = render({ signal: 'metrics-api' });
     expect(files.has('scaler.yaml')).toBe(false);
-    const { spec } = find(files, 'download-worker.yaml', 'ScaledObject');
+    const spec = at(find(files, 'download-worker.yaml', 'ScaledObject'), 'spec');
     expect(spec.minReplicaCount).toBe(1);
-    expect(spec.triggers[0].metadata).toMatchObject({
+    expect(at(spec, 'triggers.0.metadata')).toMatchObject({
       url: 'http://download-worker.claims.svc:8000/scaling',
       aggregateFromKubeServiceEndpoints: 'true',
       aggregationType: 'max',
       valueLocation: 'signalValue',
       targetValue: '1',
     });
-    const [port] = find(files, 'download-worker.yaml', 'Service').spec.ports;
-    const [pod] = find(files, 'download-worker.yaml', 'Deployment').spec.template.spec.containers[0].ports;
-    expect(port.port).toBe(pod.containerPort);
+    const service = find(files, 'download-worker.yaml', 'Service');
+    const pod = at(find(files, 'download-worker.yaml', 'Deployment'), 'spec.template.spec.containers.0');
+    expect(at(service, 'spec.ports.0.port')).toBe(at(pod, 'ports.0.containerPort'));
   });
 
   test('the grace period outlasts the drain, the container fits the profile', () => {
-    const { spec } = find(render(), 'download-worker.yaml', 'Deployment').spec.template;
+    const spec = at(find(render(), 'download-worker.yaml', 'Deployment'), 'spec.template.spec');
     expect(spec.terminationGracePeriodSeconds).toBe(60);
-    const [container] = spec.containers;
+    const container = at(spec, 'containers.0');
     expect(container.image).toBe('example.com/weir/download-worker:1.2.3');
     expect(container.resources).toEqual({
       requests: { cpu: '2000m', memory: '2048Mi' },
       limits: { memory: '2048Mi' },
     });
-    expect(find(render(), 'event-ingester.yaml', 'Deployment').spec.template.spec.containers[0]).toMatchObject({
+    expect(at(find(render(), 'event-ingester.yaml', 'Deployment'), 'spec.template.spec.containers.0')).toMatchObject({
       image: 'example.com/weir/ingester:1.2.3',
       resources: { requests: { cpu: '500m', memory: '512Mi' } },
     });
@@ -194,32 +194,34 @@ describe('manifests', () => {
 
   test('pods are unprivileged, know no secrets by value and keep out of Kubernetes’ own variables', () => {
     for (const [, resources] of render())
-      for (const { kind, spec } of resources) {
-        if (kind !== 'Deployment') continue;
-        const pod = spec.template.spec;
+      for (const resource of resources) {
+        if (String(resource.kind) !== 'Deployment') continue;
+        const pod = at(resource, 'spec.template.spec');
         expect(pod).toMatchObject({ automountServiceAccountToken: false, enableServiceLinks: false });
         expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
-        expect(pod.containers[0].securityContext).toEqual({
+        expect(at(pod, 'containers.0.securityContext')).toEqual({
           allowPrivilegeEscalation: false,
           readOnlyRootFilesystem: true,
           capabilities: { drop: ['ALL'] },
         });
-        expect(pod.containers[0].envFrom).toContainEqual({ secretRef: { name: 'weir-kafka', optional: true } });
-        expect(pod.containers[0].startupProbe.httpGet).toEqual({ path: '/healthz', port: 'http' });
-        expect(pod.containers[0].readinessProbe.httpGet.path).toBe('/readyz');
+        expect(at(pod, 'containers.0.envFrom')).toContainEqual({ secretRef: { name: 'weir-kafka', optional: true } });
+        expect(at(pod, 'containers.0.startupProbe.httpGet')).toEqual({ path: '/healthz', port: 'http' });
+        expect(at(pod, 'containers.0.readinessProbe.httpGet.path')).toBe('/readyz');
       }
   });
 
   test('replicas are left to the autoscaler', () => {
     expect(find(render(), 'download-worker.yaml', 'Deployment').spec).not.toHaveProperty('replicas');
-    expect(find(render(), 'scaler.yaml', 'Deployment').spec.replicas).toBe(2);
+    expect(at(find(render(), 'scaler.yaml', 'Deployment'), 'spec.replicas')).toBe(2);
   });
 
   test('the topology is the one that the processes derive, and its change rolls the pods', () => {
     const files = render();
-    expect(JSON.parse(find(files, 'topology.yaml', 'ConfigMap').data['topology.json'])).toEqual(topologyOf(resolved));
+    expect(JSON.parse(texts(at(find(files, 'topology.yaml', 'ConfigMap'), 'data'))['topology.json']!)).toEqual(
+      topologyOf(resolved),
+    );
     const note = (file: string, all: ReturnType<typeof render>) =>
-      find(all, file, 'Deployment').spec.template.metadata.annotations['weir.dev/settings'];
+      texts(at(find(all, file, 'Deployment'), 'spec.template.metadata.annotations'))['weir.dev/settings'];
     const other = render({ settings: { LOG_LEVEL: 'debug' } });
     for (const file of ['download-worker.yaml', 'event-ingester.yaml', 'scaler.yaml'])
       expect(note(file, other)).not.toBe(note(file, files));
@@ -228,8 +230,8 @@ describe('manifests', () => {
   test('what a pod reads from its ConfigMaps resolves to what was planned', () => {
     const files = render();
     const variables = {
-      ...find(files, 'settings.yaml', 'ConfigMap').data,
-      ...find(files, 'download-worker.yaml', 'ConfigMap').data,
+      ...texts(at(find(files, 'settings.yaml', 'ConfigMap'), 'data')),
+      ...texts(at(find(files, 'download-worker.yaml', 'ConfigMap'), 'data')),
     };
     const again = resolve(downloads, variables);
     expect(again.scaling).toEqual(resolved[1]!.scaling);
@@ -238,7 +240,7 @@ describe('manifests', () => {
 
   test('alerts name each group once, and only what somebody measures', () => {
     const [rule] = render().get('monitoring/alerts.yaml')!;
-    const rules: { alert: string; expr: string }[] = rule.spec.groups[0].rules;
+    const rules = at(rule!, 'spec.groups.0.rules') as unknown as { alert: string; expr: string }[];
     const named = (name: string) => rules.find(({ alert }) => alert === name)?.expr;
     expect(named('WeirLagCritical')).toContain('xact-event-ingester|xact-download-worker');
     // Only the ingester reads what nobody of us writes.
