@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeMetadata, encodeMetadata, METADATA_LIMIT, type Signal } from './metadata.ts';
+import { decodeMetadata, encodeMetadata, METADATA_LIMIT, type Signal, skipMapRoom } from './metadata.ts';
 
 const signal: Signal = {
   writer: 'k3x9',
@@ -43,12 +43,20 @@ const signals: fc.Arbitrary<Signal> = fc.record({
 
 describe('metadata', () => {
   test('a signal comes back as it was written', () => {
-    expect(decodeMetadata(encodeMetadata(signal), 48213)).toEqual({ signal });
+    expect(decodeMetadata(encodeMetadata(signal), 48213)).toEqual({ signal, skipMap: '' });
     fc.assert(
       fc.property(signals, (each) => {
-        expect(decodeMetadata(encodeMetadata(each), each.offset)).toEqual({ signal: each });
+        expect(decodeMetadata(encodeMetadata(each), each.offset)).toEqual({ signal: each, skipMap: '' });
       }),
     );
+  });
+
+  test('a skip map rides along, within the room that is left for it', () => {
+    const room = skipMapRoom(signal);
+    const text = encodeMetadata(signal, `r${'A'.repeat(room - 1)}`);
+    expect(text).toHaveLength(METADATA_LIMIT);
+    expect(decodeMetadata(text, 48213)).toEqual({ signal, skipMap: `r${'A'.repeat(room - 1)}` });
+    expect(decodeMetadata(text, 48214)).toEqual({ ignored: 'other-offset' });
   });
 
   test('the text is ASCII and far below Kafka’s limit, whatever is in the signal', () => {

@@ -50,11 +50,17 @@ export const METADATA_LIMIT = 4096;
 export type MetadataIgnored = 'empty' | 'foreign' | 'newer' | 'damaged' | 'other-offset';
 
 export type DecodedMetadata =
-  | { readonly signal: Signal; readonly ignored?: undefined }
+  | {
+      readonly signal: Signal;
+      /** What is done above the offset, for delivery/skip-map.ts; '' when nothing is. */
+      readonly skipMap: string;
+      readonly ignored?: undefined;
+    }
   | { readonly ignored: MetadataIgnored; readonly signal?: undefined };
 
 const NAME = 'weir';
 const VERSION = 1;
+const SKIP_MAP = 'k=';
 const LONGEST_WRITER = 128;
 /** A JavaScript date ends here; a time beyond it is damage. */
 const LATEST_TIME = 8.64e15;
@@ -64,9 +70,10 @@ const PAUSES: Readonly<Record<PauseReason, string>> = { breaker: 'b', memory: 'm
  * The text to commit beside `signal.offset`. ASCII, so that characters and bytes are the same. Rates and seconds keep
  * six significant digits; what is not a finite number of 0 or more is written as 0. A writer longer than 128 characters
  * is cut.
- * @returns at most 4,096 characters (about 150 in practice)
+ * @param skipMap  as delivery/skip-map.ts encodes it, at most `skipMapRoom(signal)` characters
+ * @returns at most 4,096 characters (about 150 without a skip map)
  */
-export function encodeMetadata(signal: Signal): string {
+export function encodeMetadata(signal: Signal, skipMap = ''): string {
   const fields = [
     `w=${encodeWriter(signal.writer)}`,
     `n=${whole(signal.counter)}`,
@@ -83,8 +90,14 @@ export function encodeMetadata(signal: Signal): string {
   if (whole(signal.doneAhead) !== '0') fields.push(`d=${whole(signal.doneAhead)}`);
   if (whole(signal.deferred) !== '0') fields.push(`f=${whole(signal.deferred)}`);
   if (signal.dueAt !== undefined) fields.push(`u=${whole(Math.min(signal.dueAt, LATEST_TIME))}`);
+  if (skipMap !== '') fields.push(`${SKIP_MAP}${skipMap}`);
   const body = fields.join(' ');
   return `${NAME}/${VERSION} ${checksum(body)} ${body}`;
+}
+
+/** Characters that are left for a skip map beside this signal. */
+export function skipMapRoom(signal: Signal): number {
+  return METADATA_LIMIT - encodeMetadata(signal).length - 1 - SKIP_MAP.length;
 }
 
 /**
@@ -101,13 +114,13 @@ export function decodeMetadata(text: string | null | undefined, offset: number):
   const rest = text.slice(head[0].length);
   const body = rest.slice(9);
   if (rest[8] !== ' ' || rest.slice(0, 8) !== checksum(body)) return { ignored: 'damaged' };
-  const signal = readSignal(body);
-  if (!signal) return { ignored: 'damaged' };
-  return signal.offset === offset ? { signal } : { ignored: 'other-offset' };
+  const read = readSignal(body);
+  if (!read) return { ignored: 'damaged' };
+  return read.signal.offset === offset ? read : { ignored: 'other-offset' };
 }
 
 /** Unknown fields are passed over: a later Weir of the same version may add some. */
-function readSignal(body: string): Signal | undefined {
+function readSignal(body: string): { signal: Signal; skipMap: string } | undefined {
   const fields = new Map<string, string>();
   for (const field of body.split(' ')) {
     const at = field.indexOf('=');
@@ -149,7 +162,7 @@ function readSignal(body: string): Signal | undefined {
     deferred: integer('f', 0),
     dueAt: fields.has('u') ? integer('u') : undefined,
   };
-  return sound && limit && writer !== undefined ? signal : undefined;
+  return sound && limit && writer !== undefined ? { signal, skipMap: fields.get('k') ?? '' } : undefined;
 }
 
 function checksum(body: string): string {

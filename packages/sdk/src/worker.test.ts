@@ -385,3 +385,27 @@ describe('draining', () => {
     expect(report.handedOver).toBe(5 - done.length);
   });
 });
+
+describe('a crash', () => {
+  test('what was finished out of order is not repeated by the next owner', async () => {
+    const handled: string[] = [];
+    const w = (hang: string) =>
+      defineWorker({
+        name: 'crasher',
+        consumes: topic('crashed', Word, { partitions: 1 }),
+        async handle({ value }) {
+          if (value.text === hang) await new Promise(() => {});
+          handled.push(value.text);
+        },
+      });
+    const first = await testWorker(w('w1'));
+    for (let at = 0; at < 6; at++) await first.send({ text: `w${at}` }, { wait: false });
+    await first.advance('3s');
+    expect(handled).toEqual(['w0', 'w2', 'w3', 'w4', 'w5']);
+    expect(first.kafka.committed('xact.crashed', 0)).toBe(1);
+    await using second = await testWorker(w('nothing'), { clock: first.clock, kafka: first.kafka });
+    await second.advance('3s');
+    expect(handled).toEqual(['w0', 'w2', 'w3', 'w4', 'w5', 'w1']);
+    expect(second.kafka.committed('xact.crashed', 0)).toBe(6);
+  });
+});

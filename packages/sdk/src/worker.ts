@@ -20,6 +20,7 @@ import type { Owned } from './delivery/owned.ts';
 import { Reader } from './delivery/reader.ts';
 import { Runner } from './delivery/runner.ts';
 import { Settlement } from './delivery/settlement.ts';
+import { type DoneRange, decodeSkipMap, encodeSkipMap } from './delivery/skip-map.ts';
 import { Budget } from './flow/backpressure.ts';
 import { Dependencies, type DependencyMoved } from './flow/dependencies.ts';
 import { Limiter } from './flow/limiter.ts';
@@ -36,7 +37,7 @@ import type {
   StartPosition,
   TopicPartition,
 } from './kafka/port.ts';
-import { decodeMetadata, encodeMetadata, type Signal } from './metadata.ts';
+import { decodeMetadata, encodeMetadata, type Signal, skipMapRoom } from './metadata.ts';
 import type { Metrics, WorkerGauges } from './metrics.ts';
 import { LoadMeter } from './scaling/meter.ts';
 import type { Health } from './serve/http.ts';
@@ -198,7 +199,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
     this.#committer = new Committer({
       consumer: () => this.#consumer,
       owned: () => this.#intake.partitions(),
-      metadata: (owned, offset) => encodeMetadata(this.#signalOf(owned, offset)),
+      metadata: (owned, offset) => this.#metadataOf(owned, offset),
       clock,
       log,
       metrics,
@@ -333,9 +334,11 @@ class GroupMember implements RunningWorker, ConsumerListener {
         continue;
       }
       const start = positions.get(`${each.topic}/${each.partition}`) ?? this.#startOf(each);
-      const owned = this.#intake.own(each.topic, each.partition, start, each.committed);
+      const left = this.#leftBehind(each);
+      const doneBefore = start === each.committed ? left?.doneBefore : undefined;
+      const owned = this.#intake.own(each, { start, committed: each.committed, doneBefore: doneBefore ?? [] });
       owned.end = each.logEnd;
-      this.#meter.assigned(each, this.#previousSignal(each));
+      this.#meter.assigned(each, left?.signal);
       this.#meter.observeEnd(each, each.logEnd);
       starts.push({ topic: each.topic, partition: each.partition, offset: start });
     }
@@ -565,12 +568,17 @@ class GroupMember implements RunningWorker, ConsumerListener {
     return this.#resolved.worker.start === 'latest' ? each.logEnd : each.logStart;
   }
 
-  #previousSignal(each: AssignedPosition & { metadata: string }): Signal | undefined {
-    if (each.committed < 0 || each.metadata === '') return undefined;
+  /** What the former owner of a partition wrote beside its committed offset: its signal, and what it had done above. */
+  #leftBehind(each: AssignedPosition & { metadata: string }): { signal: Signal; doneBefore: DoneRange[] } | undefined {
+    if (each.committed < 0) return undefined;
     const decoded = decodeMetadata(each.metadata, each.committed);
-    if ('signal' in decoded) return decoded.signal;
-    if (decoded.ignored !== 'empty') this.#metrics.metadataIgnored(decoded.ignored, 1);
-    return undefined;
+    if (decoded.ignored !== undefined) {
+      if (decoded.ignored !== 'empty') this.#metrics.metadataIgnored(decoded.ignored, 1);
+      return undefined;
+    }
+    const doneBefore = decodeSkipMap(each.committed, decoded.skipMap);
+    if (doneBefore === undefined) this.#metrics.metadataIgnored('skip-map', 1);
+    return { signal: decoded.signal, doneBefore: doneBefore ?? [] };
   }
 
   // ---- timers -------------------------------------------------------------------------------------------------------
@@ -675,6 +683,18 @@ class GroupMember implements RunningWorker, ConsumerListener {
       paused: { breaker: this.#plainOpen() ? 1 : 0, memory: queueFull, operator: 0 },
       partitions,
     };
+  }
+
+  #metadataOf(owned: Owned, offset: number): string {
+    const signal = this.#signalOf(owned, offset);
+    if (owned.ledger.doneAhead === 0) {
+      this.#intake.skipMapFilled(owned, 0);
+      return encodeMetadata(signal);
+    }
+    const room = skipMapRoom(signal);
+    const map = encodeSkipMap(offset, owned.ledger.doneRanges(), room);
+    this.#intake.skipMapFilled(owned, map.whole ? map.text.length / room : 1);
+    return encodeMetadata(signal, map.text);
   }
 
   signals(): Signal[] {

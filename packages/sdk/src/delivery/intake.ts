@@ -9,7 +9,9 @@
 import type { Resolved } from '../config.ts';
 import type { FetchedBatch, TopicPartition } from '../kafka/port.ts';
 import { Delivery, sizeOf } from './delivery.ts';
+import { REDELIVERED } from './ledger.ts';
 import { Owned, partitionId } from './owned.ts';
+import type { DoneRange } from './skip-map.ts';
 
 /** Bytes of the process (flow/backpressure). */
 export interface Bytes {
@@ -18,6 +20,10 @@ export interface Bytes {
   add(bytes: number): void;
   remove(bytes: number): void;
 }
+
+/** Share of the metadata's room at which a partition stops taking records, and at which it goes on. */
+const SKIP_MAP_FULL = 0.75;
+const SKIP_MAP_LOW = 0.5;
 
 export interface IntakeOptions {
   readonly resolved: Resolved;
@@ -59,10 +65,10 @@ export class Intake {
   }
 
   /** Takes a partition over, in place of what was held for it before. */
-  own(topic: string, partition: number, start: number, committed: number): Owned {
-    this.give({ topic, partition }, new Error('the partition was assigned anew'));
+  own(at: TopicPartition, from: { start: number; committed: number; doneBefore: readonly DoneRange[] }): Owned {
+    this.give(at, new Error('the partition was assigned anew'));
     const { resolved } = this.#options;
-    const owned = new Owned(topic, partition, start, committed, resolved.batch === undefined ? resolved.order : 'none');
+    const owned = new Owned(at, { ...from, order: resolved.batch === undefined ? resolved.order : 'none' });
     this.#owned.set(owned.id, owned);
     return owned;
   }
@@ -85,9 +91,13 @@ export class Intake {
     const now = this.#options.now();
     let bytes = 0;
     let taken = 0;
+    let redelivered = 0;
     for (const fetched of batch.records) {
       const slot = ledger.take(fetched.offset);
-      if (slot < 0) continue;
+      if (slot < 0) {
+        if (slot === REDELIVERED) redelivered++;
+        continue;
+      }
       const delivery = new Delivery(fetched, owned, slot);
       delivery.queuedAt = now;
       lanes.push(delivery);
@@ -96,7 +106,7 @@ export class Intake {
     }
     ledger.cover(batch.lastOffset);
     if (batch.highWatermark > owned.end) owned.end = batch.highWatermark;
-    if (taken < batch.records.length) this.#options.onRedelivered(batch.records.length - taken);
+    if (redelivered > 0) this.#options.onRedelivered(redelivered);
     if (taken === 0) return undefined;
     owned.held += taken;
     owned.heldBytes += bytes;
@@ -109,6 +119,18 @@ export class Intake {
   settled(delivery: Delivery): void {
     if (delivery.state === 'finished') this.#options.budget.remove(delivery.bytes);
     this.#rebalance(delivery.owned);
+  }
+
+  /**
+   * How much of its room the partition's skip map took in the last commit, 0 to 1. Near the limit the partition takes no
+   * new records until the watermark moves, or finished work could no longer be told to the next owner.
+   */
+  skipMapFilled(owned: Owned, share: number): void {
+    const paused = owned.pausedFor.has('skip-map');
+    if (!paused && share < SKIP_MAP_FULL) return;
+    if (share >= SKIP_MAP_FULL) owned.pausedFor.add('skip-map');
+    else if (share <= SKIP_MAP_LOW) owned.pausedFor.delete('skip-map');
+    if (paused !== owned.pausedFor.has('skip-map')) this.#tell(owned);
   }
 
   /** Pauses or resumes everything at once. */
@@ -150,9 +172,12 @@ export class Intake {
     else if (owned.deferred <= this.#most >> 1) pausedFor.delete('deferred');
     if (this.#memoryFull && owned.held > 0) pausedFor.add('memory');
     else if (!this.#memoryFull || owned.held === 0) pausedFor.delete('memory');
-    const isPaused = pausedFor.size > 0;
-    if (this.#held || wasPaused === isPaused || !owned.alive) return;
-    if (isPaused) this.#options.pause([owned]);
+    if (wasPaused !== pausedFor.size > 0) this.#tell(owned);
+  }
+
+  #tell(owned: Owned): void {
+    if (this.#held || !owned.alive) return;
+    if (owned.pausedFor.size > 0) this.#options.pause([owned]);
     else this.#options.resume([owned]);
   }
 }

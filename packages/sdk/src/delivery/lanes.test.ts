@@ -20,7 +20,8 @@ function push(owned: Owned, offset: number, key: string | null): Delivery {
   owned.lanes.push(delivery);
   return delivery;
 }
-const partition = (order: 'none' | 'key' | 'partition', number = 0) => new Owned('t', number, 0, -1, order);
+const partition = (order: 'none' | 'key' | 'partition', number = 0) =>
+  new Owned({ topic: 't', partition: number }, { start: 0, committed: -1, order });
 
 describe('lanes', () => {
   test('none: everything may run at once', () => {

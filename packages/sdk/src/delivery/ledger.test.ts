@@ -42,6 +42,56 @@ describe('ledger', () => {
     expect(() => ledger.finish(slot)).toThrow(RangeError);
   });
 
+  test('what a former owner finished is not handed out, and counts as done ahead', () => {
+    const ledger = new Ledger(10, [
+      { from: 11, to: 13 },
+      { from: 20, to: 21 },
+    ]);
+    expect([10, 11, 12, 13].map((offset) => ledger.take(offset) >= 0)).toEqual([true, false, false, true]);
+    expect(ledger.watermark).toBe(10);
+    expect(ledger.doneRanges()).toEqual([
+      { from: 11, to: 13 },
+      { from: 20, to: 21 },
+    ]);
+    ledger.finish(0);
+    expect(ledger.watermark).toBe(13);
+  });
+
+  test('a record of the former owner’s that was compacted away meanwhile disturbs nothing', () => {
+    const ledger = new Ledger(0, [{ from: 1, to: 3 }]);
+    const slot = ledger.take(0);
+    const later = ledger.take(7);
+    ledger.finish(slot);
+    expect(ledger.watermark).toBe(7);
+    ledger.finish(later);
+    expect(ledger.watermark).toBe(8);
+    expect(ledger.doneRanges()).toEqual([]);
+  });
+
+  test('done ranges are exactly what is finished above the watermark, and give the next owner the same state', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ gap: fc.integer({ min: 0, max: 3 }), done: fc.boolean() }), { maxLength: 300 }),
+        (steps) => {
+          const ledger = new Ledger(0);
+          let at = 0;
+          const records = steps.map(({ gap, done }) => {
+            const offset = at + gap;
+            at = offset + 1;
+            return { offset, done, slot: ledger.take(offset) };
+          });
+          for (const { done, slot } of records) if (done) ledger.finish(slot);
+          const ranges = ledger.doneRanges();
+          const heir = new Ledger(ledger.watermark, ranges);
+          for (const { offset, done } of records)
+            if (offset >= ledger.watermark) expect(heir.take(offset) >= 0).toBe(!done);
+          expect(heir.watermark).toBe(records.find((each) => !each.done)?.offset ?? ledger.watermark);
+          expect(heir.doneRanges()).toEqual(ranges);
+        },
+      ),
+    );
+  });
+
   test('agrees with a naive model whatever the order and the gaps', () => {
     fc.assert(
       fc.property(

@@ -9,7 +9,17 @@
  *
  * Entries live in a ring by arrival, not by offset, so gaps cost nothing; `finish` is O(1) amortised and allocates
  * nothing. A record's place in the ring (its slot) never changes while it is unfinished.
+ *
+ * What is done ahead is told to the next owner (the skip map in the commit), and what a former owner told is not handed
+ * out again: it enters the ring as done.
  */
+import type { DoneRange } from './skip-map.ts';
+
+/** In place of a slot: the offset was handed out before, a redelivery to the same owner. */
+export const REDELIVERED = -1;
+/** In place of a slot: a former owner finished it. */
+export const DONE_BEFORE = -2;
+
 export class Ledger {
   #offsets = new Float64Array(256);
   #done = new Uint8Array(256);
@@ -18,10 +28,17 @@ export class Ledger {
   #tail = 0;
   #ahead = 0;
   #next: number;
+  /** What former owners finished above the start, and how far into it we are. */
+  readonly #before: readonly DoneRange[];
+  #beforeAt = 0;
 
-  /** @param start  the first offset that is not done: where delivery begins */
-  constructor(start: number) {
+  /**
+   * @param start   the first offset that is not done: where delivery begins
+   * @param before  what a former owner finished above it; sorted, apart from each other
+   */
+  constructor(start: number, before: readonly DoneRange[] = []) {
     this.#next = start;
+    this.#before = before;
   }
 
   /** The first offset that is not done: what may be committed. */
@@ -46,10 +63,17 @@ export class Ledger {
 
   /**
    * Hands out an offset.
-   * @returns the slot to finish it with, or -1 when this offset was handed out before (a redelivery to the same owner)
+   * @returns the slot to finish it with; REDELIVERED or DONE_BEFORE when there is nothing to do
    */
   take(offset: number): number {
-    if (offset < this.#next) return -1;
+    if (offset < this.#next) return REDELIVERED;
+    const slot = this.#enter(offset);
+    if (!this.#doneBefore(offset)) return slot;
+    this.finish(slot);
+    return DONE_BEFORE;
+  }
+
+  #enter(offset: number): number {
     if (this.#tail - this.#head === this.#offsets.length) this.#grow();
     const slot = this.#tail++;
     const place = slot & (this.#offsets.length - 1);
@@ -57,6 +81,41 @@ export class Ledger {
     this.#done[place] = 0;
     this.#next = offset + 1;
     return slot;
+  }
+
+  #doneBefore(offset: number): boolean {
+    while (this.#beforeAt < this.#before.length && this.#before[this.#beforeAt]!.to <= offset) this.#beforeAt++;
+    const range = this.#before[this.#beforeAt];
+    return range !== undefined && range.from <= offset;
+  }
+
+  /**
+   * What is finished above the watermark. A gap between two finished records is nobody's work and joins them; what a
+   * former owner finished and has not been fetched again yet is still told.
+   */
+  doneRanges(): DoneRange[] {
+    const ranges: DoneRange[] = [];
+    if (this.#ahead > 0) {
+      const mask = this.#offsets.length - 1;
+      let from = -1;
+      let to = -1;
+      for (let slot = this.#head; slot < this.#tail; slot++) {
+        const offset = this.#offsets[slot & mask]!;
+        if (this.#done[slot & mask] === 1) {
+          if (from < 0) from = offset;
+          to = offset + 1;
+        } else if (from >= 0) {
+          ranges.push({ from, to });
+          from = -1;
+        }
+      }
+      if (from >= 0) ranges.push({ from, to });
+    }
+    for (let at = this.#beforeAt; at < this.#before.length; at++) {
+      const { from, to } = this.#before[at]!;
+      if (to > this.#next) ranges.push({ from: Math.max(from, this.#next), to });
+    }
+    return ranges;
   }
 
   /** Everything up to and including `lastOffset` has been seen, also where there was no record. */

@@ -9,6 +9,7 @@ import type { Delivery } from './delivery.ts';
 import { Fifo } from './fifo.ts';
 import { type Lanes, lanesFor } from './lanes.ts';
 import { Ledger } from './ledger.ts';
+import type { DoneRange } from './skip-map.ts';
 
 export class Owned implements TopicPartition {
   readonly topic: string;
@@ -36,19 +37,25 @@ export class Owned implements TopicPartition {
   /** Handlers at work, and records whose outcome is on its way to the broker. */
   running = 0;
   settling = 0;
-  /** Why nothing is fetched: its queue is full, enough records wait for their time, the process is short of memory. */
-  readonly pausedFor = new Set<'queue' | 'deferred' | 'memory'>();
+  /**
+   * Why nothing is fetched: its queue is full, enough records wait for their time, the process is short of memory, or
+   * the skip map is nearly full.
+   */
+  readonly pausedFor = new Set<'queue' | 'deferred' | 'memory' | 'skip-map'>();
   committed: number;
   committedAtMs = Number.NEGATIVE_INFINITY;
   /** Next offset to be written, as last heard; -1 before. */
   end = -1;
 
-  constructor(topic: string, partition: number, start: number, committed: number, order: Order) {
+  constructor(
+    { topic, partition }: TopicPartition,
+    from: { start: number; doneBefore?: readonly DoneRange[]; committed: number; order: Order },
+  ) {
     this.topic = topic;
     this.partition = partition;
-    this.ledger = new Ledger(start);
-    this.lanes = lanesFor(order);
-    this.committed = committed;
+    this.ledger = new Ledger(from.start, from.doneBefore);
+    this.lanes = lanesFor(from.order);
+    this.committed = from.committed;
   }
 
   get id(): string {

@@ -35,6 +35,8 @@ export interface TestWorkerOptions<R> {
   /** Environment variables; KAFKA_BROKERS is set already. */
   readonly env?: Environment;
   readonly clock?: ManualClock;
+  /** Kafka of another test worker (with its clock): what the next owner finds after a crash. */
+  readonly kafka?: MemoryKafka;
   readonly log?: Logger;
 }
 
@@ -87,7 +89,7 @@ export async function testWorker<V, P extends Readonly<Record<string, Topic>>, R
     METRICS_PORT: '0',
     ...options.env,
   });
-  const kafka = new MemoryKafka(clock);
+  const kafka = options.kafka ?? new MemoryKafka(clock);
   for (const spec of deriveTopics(resolved)) kafka.createTopic(spec.topic, spec.partitions);
   const member = createWorker({
     resolved,
