@@ -197,10 +197,12 @@ const ROOMS: Readonly<Record<string, RoomRule>> = {
 const FILES: Readonly<Record<string, RoomRule>> = {
   'scaling/snapshot.ts': { may: [...ROOT_FILES, PORT], because: 'the one file of scaling that reads Kafka' },
   'scaling/view.ts': { may: [...ROOT_FILES, PORT], because: 'takes snapshots on a timer' },
-  'scaling/plan.ts': {
+  'scaling/plan.ts': { may: [...ROOT_FILES, PORT], because: 'pure: it knows partitions by the port’s type' },
+  'scaling/fleet.ts': {
     may: [...ROOT_FILES, 'kafka/assigner.ts', PORT],
-    because: 'pure: it simulates the real assigner, and knows partitions by the port’s type',
+    because: 'pure: it deals partitions to workers by the real assigner’s arithmetic',
   },
+  'scaling/meter.ts': { may: [...ROOT_FILES, PORT], because: 'it knows partitions by the port’s type' },
 };
 
 /** These wire the rooms together: they may import any of them. */

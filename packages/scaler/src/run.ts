@@ -1,4 +1,4 @@
-/** The scaler as a process: environment, connection, signals, exit codes (0 clean, 1 crash, 2 configuration). */
+/** The scaler from its environment: settings, topology, certificates, connection. main.ts is the process around it. */
 import { readFileSync } from 'node:fs';
 import { createLogger, describeError, systemClock } from '@weir/core';
 import {
@@ -6,16 +6,12 @@ import {
   type ConfigProblem,
   type Environment,
   kafkajsPort,
-  PortTakenError,
   readTopology,
   resolveKafka,
-  TopologyInvalidError,
   withCertificates,
 } from '@weir/sdk';
 import { type ScalerConfig, scalerConfig } from './config.ts';
 import { Scaler } from './scaler.ts';
-
-const EXIT = { clean: 0, crash: 1, configuration: 2 } as const;
 
 /**
  * Runs until the signal aborts.
@@ -49,22 +45,6 @@ export async function runScaler(env: Environment, signal: AbortSignal): Promise<
   await scaler.start();
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   await scaler.stop();
-}
-
-/** `runScaler` for a process of its own: ends it. */
-export async function main(): Promise<void> {
-  const stop = new AbortController();
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort(new Error(name)));
-  // A client that goes away in the middle of a connection attempt must not leave the process hanging, nor silent.
-  try {
-    await runScaler(process.env, stop.signal);
-    process.exit(EXIT.clean);
-  } catch (error) {
-    const wrong =
-      error instanceof ConfigError || error instanceof TopologyInvalidError || error instanceof PortTakenError;
-    process.stderr.write(`scaler: ${wrong ? error.message : describeError(error)}\n`);
-    process.exit(wrong ? EXIT.configuration : EXIT.crash);
-  }
 }
 
 function readTls(config: ScalerConfig): { cert: string; key: string; ca?: string } | undefined {

@@ -5,8 +5,7 @@ import { silentLogger } from '@weir/core';
 import { ManualClock } from '@weir/core/testing';
 import { afterEach, describe, expect, test } from 'vitest';
 import { PortTakenError } from '../errors.ts';
-import type { ScalingAnswer, ScalingReply } from '../scaling/view.ts';
-import { type ExternalScaler, startExternalScaler } from './external-scaler.ts';
+import { type ExternalScaler, type SignalReply, startExternalScaler } from './external-scaler.ts';
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
@@ -37,9 +36,9 @@ function ask(client: Client, method: 'IsActive' | 'GetMetricSpec' | 'GetMetrics'
 }
 
 const ref = (worker?: string) => ({ name: 'downloads', namespace: 'xact', scalerMetadata: worker ? { worker } : {} });
-const good = (signalValue: number): ScalingReply => ({ status: 200, body: { signalValue } as ScalingAnswer });
+const good = (signalValue: number): SignalReply => ({ status: 200, body: { signalValue } });
 
-async function scaler(replies: Record<string, () => ScalingReply>, clock?: ManualClock): Promise<ExternalScaler> {
+async function scaler(replies: Record<string, () => SignalReply>, clock?: ManualClock): Promise<ExternalScaler> {
   const views = new Map(Object.entries(replies).map(([worker, answer]) => [worker, { answer }]));
   const started = await startExternalScaler({ port: 0, views, log: silentLogger, ...(clock ? { clock } : {}) });
   closing.push(() => started.stop());
@@ -67,7 +66,7 @@ describe('external scaler', () => {
   });
 
   test('without an answer to act on every call fails, so that the HPA holds', async () => {
-    const stale: ScalingReply = { status: 503, body: { error: 'the last look is 95 s old' } };
+    const stale: SignalReply = { status: 503, body: { error: 'the last look is 95 s old' } };
     const client = connect((await scaler({ w: () => stale })).port);
     const unavailable = { code: grpc.status.UNAVAILABLE, details: 'the last look is 95 s old' };
     await expect(ask(client, 'IsActive', ref('w'))).rejects.toMatchObject(unavailable);

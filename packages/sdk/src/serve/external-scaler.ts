@@ -10,13 +10,17 @@ import { fileURLToPath } from 'node:url';
 import type * as grpcJs from '@grpc/grpc-js';
 import { type Cancel, type Clock, type Logger, systemClock } from '@weir/core';
 import { PortTakenError } from '../errors.ts';
-import type { ScalingReply } from '../scaling/view.ts';
+
+/** What is asked of whoever plans: the number for KEDA, or why there is none. */
+export type SignalReply =
+  | { readonly status: 200; readonly body: { readonly signalValue: number } }
+  | { readonly status: 503; readonly body: { readonly error: string } };
 
 export interface ExternalScalerOptions {
   /** 0 picks a free one. */
   readonly port: number;
   /** By the worker's name. `answer` must not wait. */
-  readonly views: ReadonlyMap<string, { answer(): ScalingReply }>;
+  readonly views: ReadonlyMap<string, { answer(): SignalReply }>;
   readonly log: Logger;
   readonly clock?: Clock;
   /** PEM. With `ca`, clients must show a certificate of it. Without `tls` the connection is plain. */
@@ -132,7 +136,7 @@ class UnknownWorker extends Error {}
 /** There is no answer that could be acted on. */
 class Unavailable extends Error {}
 
-function viewOf(options: ExternalScalerOptions, ref: ScaledObjectRef | null): { answer(): ScalingReply } {
+function viewOf(options: ExternalScalerOptions, ref: ScaledObjectRef | null): { answer(): SignalReply } {
   const worker = ref?.scalerMetadata?.worker;
   const known = [...options.views.keys()].sort().join(', ');
   const where = `ScaledObject ${ref?.namespace ?? ''}/${ref?.name ?? ''}`;
