@@ -9,8 +9,12 @@ import { redactUrl } from '@weir/core';
 const URL_IN_TEXT = /(?:\b[a-z][a-z0-9+.-]*:)?\/\/[^\s"'<>\\^`{|}]+/gi;
 const DEEPEST = 64;
 
+/** A query by itself: a URL with a blank in its path ends at the blank for the pattern above, but not for a reader. */
+const QUERY_IN_TEXT = /[?&][\w.%~+[\]-]{1,100}=[^\s"'<>\\^`{|}]*/g;
+
 /** Free text with the query of every URL in it removed. */
-export const redactUrlsIn = (value: string): string => value.replace(URL_IN_TEXT, redactUrl);
+export const redactUrlsIn = (value: string): string =>
+  value.replace(URL_IN_TEXT, redactUrl).replace(QUERY_IN_TEXT, '?[redacted]');
 
 /** A copy of a JSON value in which no string has a URL with its query. Keys too. */
 export function redactValue(value: unknown, depth = 0): unknown {
