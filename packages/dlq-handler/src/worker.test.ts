@@ -47,6 +47,8 @@ async function start() {
       };
       await worker.sendRaw(value, { topic, key: 'k', headers: { ...story, ...headers }, wait: false });
       await worker.advance('3s');
+      // After an operator's append the worker's own has to back off and try again, on the test's clock.
+      while (!worker.worker.idle) await worker.advance('1s');
       return `a:${headers[HEADER.origin] ?? origin}#${headers[HEADER.replays] ?? 0}`;
     },
     async [Symbol.asyncDispose]() {
