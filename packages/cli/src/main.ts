@@ -9,6 +9,8 @@ import { Command, CommanderError } from 'commander';
 import { addBroker } from './commands/broker.ts';
 import { addDemo } from './commands/demo.ts';
 import { addDev } from './commands/dev.ts';
+import { addExplain } from './commands/explain.ts';
+import { addManifests } from './commands/manifests.ts';
 import { addRun } from './commands/run.ts';
 import { addSource } from './commands/source.ts';
 import { addTopics } from './commands/topics.ts';
@@ -30,6 +32,8 @@ export function buildProgram(): Command {
   addSource(program, open);
   addBroker(program, open);
   addTopics(program, open);
+  addExplain(program, open);
+  addManifests(program, open);
   return program;
 }
 

@@ -8,6 +8,7 @@ import type { Admin, Topology } from '@weir/sdk';
 import { DemoFailedError } from '../errors.ts';
 import type { Publication } from '../source/publish.ts';
 import type { ServerTotals } from '../source/server.ts';
+import { LagAge } from './lag-age.ts';
 import { readBreakers } from './probe.ts';
 import { Rates } from './rates.ts';
 import type { Stage } from './stage.ts';
@@ -20,6 +21,8 @@ const LOOK_MS = 700;
 const BREAKERS_EVERY = 3;
 const WINDOW_MS = 4_000;
 const NEWS = 20;
+/** What waits for these is an attachment (or a repeat of one). */
+const ATTACHMENT_WORKERS: ReadonlySet<string> = new Set(['download-worker', 'result-processor', 'retry-scheduler']);
 
 export interface MonitorOptions {
   readonly run: string;
@@ -38,6 +41,7 @@ export class Monitor {
   phase: Phase = 'starting';
   readonly #options: MonitorOptions;
   readonly #rates = new Rates(WINDOW_MS);
+  readonly #ages = new LagAge();
   readonly #over = new AbortController();
   readonly #startedAt: number;
   readonly #news: string[] = [];
@@ -139,7 +143,7 @@ export class Monitor {
           (view): WorkerRow => ({
             ...view,
             lag: seen?.lags.find(({ worker }) => worker === view.name)?.lag ?? 0,
-            lagSeconds: view.facts?.lagSeconds,
+            lagSeconds: seen?.lags.find(({ worker }) => worker === view.name)?.lagSeconds,
             perSecond: this.#perSecond.get(view.name) ?? 0,
           }),
         ),
@@ -155,7 +159,7 @@ export class Monitor {
     const { admin, topology, clock, log, supervisor } = this.#options;
     for (let round = 0; !this.#over.signal.aborted; round++) {
       try {
-        this.#seen = await lookAround(admin, topology);
+        this.#seen = await lookAround({ admin, topology, ages: this.#ages, at: clock.monotonic() });
         this.#measure(this.#seen);
       } catch (error) {
         // The next look may succeed; that nothing moves is noticed by whoever waits.
@@ -205,13 +209,18 @@ export class Monitor {
     }
   }
 
-  /** A row is in the table before its result's offset is committed, so committed results are rows. */
+  /**
+   * A row is in the table before its result's offset is committed, so committed results are rows, but for results that a
+   * kill has doubled: whatever is still on its way can be no row yet.
+   */
   #attachmentsDone(): number {
-    const processor = this.#options.topology.workers.find(({ name }) => name === 'result-processor');
-    return Math.min(
-      this.#options.totals.attachments,
-      processor?.consumes.reduce((sum, { name }) => sum + (this.#seen?.done.get(name) ?? 0), 0) ?? 0,
-    );
+    const { topology, totals } = this.#options;
+    const results = topology.workers.find(({ name }) => name === 'result-processor')?.consumes ?? [];
+    const committed = results.reduce((sum, { name }) => sum + (this.#seen?.done.get(name) ?? 0), 0);
+    const onTheWay = this.#seen?.lags
+      .filter(({ worker }) => ATTACHMENT_WORKERS.has(worker))
+      .reduce((sum, { lag }) => sum + lag, 0);
+    return Math.max(0, Math.min(committed, totals.attachments - (onTheWay ?? 0)));
   }
 
   /** The longer of what publishing still takes and what the work still takes at its present rate. */

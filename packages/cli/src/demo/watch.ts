@@ -3,12 +3,16 @@
  * left to do when every position equals its end, provided the positions were read before the ends: whatever is being
  * handled is not committed yet, and whatever it causes is in its topic before it is.
  */
+
 import type { Admin, Topology, TopologyWorker } from '@weir/sdk';
+import type { LagAge } from './lag-age.ts';
 
 export interface WorkerLag {
   readonly worker: string;
   /** Records written and not committed. */
   readonly lag: number;
+  /** How long the oldest of them has waited, seconds. */
+  readonly lagSeconds: number;
 }
 
 export interface Whereabouts {
@@ -23,7 +27,14 @@ export interface Whereabouts {
   readonly deadLetters: number;
 }
 
-export async function lookAround(admin: Admin, topology: Topology): Promise<Whereabouts> {
+export async function lookAround(options: {
+  admin: Admin;
+  topology: Topology;
+  ages: LagAge;
+  /** Milliseconds of a clock that does not go back. */
+  at: number;
+}): Promise<Whereabouts> {
+  const { admin, topology, ages } = options;
   const names = new Set<string>();
   for (const worker of topology.workers) {
     for (const topic of topicsOf(worker)) names.add(topic);
@@ -52,15 +63,17 @@ export async function lookAround(admin: Admin, topology: Topology): Promise<Wher
   const done = new Map<string, number>();
   const lags = committed.map(({ worker, positions }) => {
     let lag = 0;
+    let lagSeconds = 0;
     for (const { name } of worker.consumes) {
       for (const [partition, { start, end }] of ends.get(name) ?? []) {
         const position = positions.find((each) => each.topic === name && each.partition === partition);
         const at = Math.max(start, position?.offset ?? -1);
         lag += end - at;
+        lagSeconds = Math.max(lagSeconds, ages.observe(`${worker.name} ${name}/${partition}`, options.at, end, at));
         done.set(name, (done.get(name) ?? 0) + at);
       }
     }
-    return { worker: worker.name, lag };
+    return { worker: worker.name, lag, lagSeconds };
   });
   const retryTopics = topology.workers.flatMap(({ retry }) => retry.map(({ name }) => name));
   const deadTopics = topology.workers.flatMap(({ deadLetters }) => (deadLetters ? [deadLetters.name] : []));
