@@ -13,14 +13,14 @@
  * - opossum's own timers cannot be moved by a test. The window turns and the cool-down ends by the `Clock`: at its end a
  *   new opossum, born half-open, takes over with an empty window.
  */
-import type { EventEmitter } from 'node:events';
+import { EventEmitter } from 'node:events';
 import type { Cancel, Clock } from '@weir/core';
 import CircuitBreaker from 'opossum';
 import type { BreakerSettings } from '../config.ts';
 
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
-/** opossum's rolling window, in buckets; the owner's `rotate` emitter turns it every `windowMs / WINDOW_BUCKETS`. */
+/** opossum's rolling window, in buckets: the owner calls `rotate` every `windowMs / WINDOW_BUCKETS`. */
 export const WINDOW_BUCKETS = 10;
 
 /** Leave to make one call. Hand it back with what came of it, exactly once. */
@@ -37,7 +37,8 @@ const NEVER_MS = 2 ** 31 - 1;
 export class Breaker {
   readonly #settings: BreakerSettings;
   readonly #clock: Clock;
-  readonly #rotate: EventEmitter;
+  /** Not shared between breakers: opossum searches all listeners of an emitter when it adds one. */
+  readonly #rotate = new EventEmitter();
   readonly #moved: (from: BreakerState, to: BreakerState, reason: string) => void;
   #circuit: CircuitBreaker<[failed: boolean], void>;
   #state: BreakerState = 'closed';
@@ -46,19 +47,14 @@ export class Breaker {
   #probing = false;
   #cancelCoolDown: Cancel | undefined;
 
-  /**
-   * @param options.rotate  emits `rotate` every tenth of the window; shared by all breakers
-   * @param options.moved   called after every change of state
-   */
+  /** @param options.moved  called after every change of state; must not throw */
   constructor(options: {
     settings: BreakerSettings;
     clock: Clock;
-    rotate: EventEmitter;
     moved: (from: BreakerState, to: BreakerState, reason: string) => void;
   }) {
     this.#settings = options.settings;
     this.#clock = options.clock;
-    this.#rotate = options.rotate;
     this.#moved = options.moved;
     this.#circuit = this.#newCircuit(false);
   }
@@ -84,6 +80,11 @@ export class Breaker {
     }
     // opossum answers by its events: a failure within this call, a success in the next microtask.
     this.#circuit.fire(outcome === 'failed').catch(() => undefined);
+  }
+
+  /** A tenth of the window is over. */
+  rotate(): void {
+    this.#rotate.emit('rotate');
   }
 
   /** Ends timers and listeners; it stays in the state it is in. Safe twice. */

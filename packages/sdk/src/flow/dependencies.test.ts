@@ -217,6 +217,14 @@ describe('Call', () => {
     expect(String(await keyed)).toContain('"hosts" (a.example) did not answer within 60000 ms');
   });
 
+  test('a timeout counts against the dependency, however errors are classified', async () => {
+    const { clock, dependencies, store } = world({ isTransient: () => false });
+    const calls = Array.from({ length: 10 }, () => store(() => new Promise(() => undefined)).catch(() => undefined));
+    await clock.advance(1_000);
+    await Promise.all(calls);
+    expect(dependencies.isOpen('store')).toBe(true);
+  });
+
   test('an abort from outside rejects with its reason, also when the work ignores it', async () => {
     const { store } = world();
     const outer = new AbortController();
@@ -292,7 +300,7 @@ describe('Bulkhead', () => {
     expect(await Promise.all([first, second])).toEqual(['one', 'two']);
   });
 
-  test('what waits when the breaker opens is refused at once', async () => {
+  test('what waits when the breaker opens is refused, without being called', async () => {
     const { dependencies } = world({
       dependencies: { store: { keyed: false, timeoutMs: 1_000, concurrency: 10 } },
     });
@@ -301,10 +309,11 @@ describe('Bulkhead', () => {
       dependencies.call('store', undefined, work, never).catch((error) => error),
     );
     await settle();
-    for (const end of ends) end.reject(new RetryableError('503'));
+    for (const end of ends.slice()) end.reject(new RetryableError('503'));
     const errors = await Promise.all(calls);
     expect(errors.filter((error) => error instanceof RetryableError).length).toBe(10);
     expect(errors.filter((error) => error instanceof DependencyDownError).length).toBe(15);
+    expect(ends.length).toBe(10);
   });
 
   test('a caller that gives up while it waits leaves at once, and its work is never called', async () => {
@@ -353,6 +362,13 @@ describe('Keys', () => {
       'down.example closed',
     ]);
     await expect(host('down.example', fine)).resolves.toBe('fine');
+  });
+
+  test('are bounded: the longest unused makes room, but never one whose breaker is open', async () => {
+    const { dependencies, host, times } = world();
+    await times(10, () => host('down.example', failing));
+    for (let at = 0; at < 10_010; at++) await host(`host-${at}.example`, fine);
+    expect(dependencies.snapshot()[1]).toMatchObject({ keys: 10_000, openKeys: ['down.example'] });
   });
 
   test('a key with a call under way is kept', async () => {

@@ -4,10 +4,12 @@
  *
  * A call waits for a place in the bulkhead, then for its permit from the breaker, then runs until it ends, its timeout
  * is over, or the caller's signal aborts. The timeout begins when the call does: waiting for a place is not the
- * dependency's fault. What waits when the breaker opens is refused at once.
+ * dependency's fault. What waits when the breaker opens is refused as soon as the failed calls make way, without being
+ * made.
  *
  * Only transient failures and timeouts count against a dependency. A 404 is an answer: it counts as a success, since the
- * dependency is there. A call that the outside aborted counts as nothing.
+ * dependency is there. A call that the outside aborted counts as nothing. Work that ignores its signal gives its place
+ * up with the call: a client that hangs for good must not close the bulkhead for good.
  */
 import { EventEmitter } from 'node:events';
 import type { Cancel, Clock } from '@weir/core';
@@ -44,6 +46,8 @@ export interface DependencySnapshot {
   readonly state: BreakerState;
   /** Keys whose breaker is open; empty for a plain dependency. */
   readonly openKeys: readonly string[];
+  /** Breakers that are remembered: 1 for a plain dependency once it was called. */
+  readonly keys: number;
   readonly inflight: number;
   readonly waiting: number;
 }
@@ -87,7 +91,6 @@ export class Dependencies extends EventEmitter<DependencyEvents> {
   readonly #settings: BreakerSettings;
   readonly #units = new Map<string, Map<string | undefined, Unit>>();
   readonly #origins = new WeakMap<object, Origin>();
-  readonly #rotate = new EventEmitter();
   readonly #timers: Cancel[];
   #concurrency: number;
 
@@ -96,14 +99,13 @@ export class Dependencies extends EventEmitter<DependencyEvents> {
     this.#options = options;
     this.#settings = options.breaker ?? DEFAULT_BREAKER;
     this.#concurrency = options.concurrency;
-    this.#rotate.setMaxListeners(0);
     for (const name of Object.keys(options.dependencies)) this.#units.set(name, new Map());
     // A worker without dependencies needs no timers.
     this.#timers =
       this.#units.size === 0
         ? []
         : [
-            options.clock.every(this.#settings.windowMs / WINDOW_BUCKETS, () => this.#rotate.emit('rotate')),
+            options.clock.every(this.#settings.windowMs / WINDOW_BUCKETS, () => this.#rotate()),
             options.clock.every(SWEEP_MS, () => this.#sweep()),
           ];
   }
@@ -138,10 +140,13 @@ export class Dependencies extends EventEmitter<DependencyEvents> {
   ): Promise<T> {
     outer.throwIfAborted();
     const unit = this.#unit(dependency, key);
-    if (!this.#admits(unit)) throw new DependencyDownError(dependency, key);
+    if (unit.breaker.state === 'open') throw new DependencyDownError(dependency, key);
     unit.calls += 1;
     try {
-      return await aborted(outer, this.#queued(unit, work, outer));
+      return await aborted(
+        outer,
+        unit.bulkhead(() => this.#run(unit, work, outer)),
+      );
     } finally {
       unit.calls -= 1;
       unit.usedAt = this.#options.clock.monotonic();
@@ -174,6 +179,7 @@ export class Dependencies extends EventEmitter<DependencyEvents> {
         dependency,
         state: states.has('open') ? 'open' : states.has('half-open') ? 'half-open' : 'closed',
         openKeys: all.flatMap((unit) => (unit.breaker.state === 'open' && unit.key !== undefined ? [unit.key] : [])),
+        keys: all.length,
         inflight: all.reduce((sum, unit) => sum + unit.bulkhead.activeCount, 0),
         waiting: all.reduce((sum, unit) => sum + unit.bulkhead.pendingCount, 0),
       };
@@ -186,33 +192,18 @@ export class Dependencies extends EventEmitter<DependencyEvents> {
     for (const units of this.#units.values()) for (const unit of units.values()) unit.breaker.stop();
   }
 
-  #admits(unit: Unit): boolean {
-    return unit.breaker.state !== 'open';
-  }
-
-  async #queued<T>(unit: Unit, work: (signal: AbortSignal) => Promise<T>, outer: AbortSignal): Promise<T> {
-    let begun = false;
-    try {
-      return await unit.bulkhead(() => {
-        begun = true;
-        return this.#run(unit, work, outer);
-      });
-    } catch (error) {
-      // The bulkhead was cleared because the breaker opened.
-      if (!begun) throw new DependencyDownError(unit.dependency, unit.key);
-      throw error;
-    }
-  }
-
   async #run<T>(unit: Unit, work: (signal: AbortSignal) => Promise<T>, outer: AbortSignal): Promise<T> {
     outer.throwIfAborted();
     const permit = unit.breaker.enter();
     if (!permit) throw new DependencyDownError(unit.dependency, unit.key);
     const timeout = new AbortController();
-    const late = new RetryableError(
-      `dependency "${unit.dependency}"${unit.key === undefined ? '' : ` (${unit.key})`} did not answer within ${unit.timeoutMs} ms`,
-    );
-    const cancel = this.#options.clock.after(unit.timeoutMs, () => timeout.abort(late));
+    let late: RetryableError | undefined;
+    const cancel = this.#options.clock.after(unit.timeoutMs, () => {
+      late = new RetryableError(
+        `dependency "${unit.dependency}"${unit.key === undefined ? '' : ` (${unit.key})`} did not answer within ${unit.timeoutMs} ms`,
+      );
+      timeout.abort(late);
+    });
     let outcome: Outcome = 'void';
     try {
       const signal = AbortSignal.any([outer, timeout.signal]);
@@ -222,8 +213,8 @@ export class Dependencies extends EventEmitter<DependencyEvents> {
     } catch (error) {
       if (outer.aborted) throw outer.reason;
       // Work that obeyed its signal throws an abort of its own making: the timeout is what happened.
-      const failure = timeout.signal.aborted ? late : error;
-      const transient = failure === late || this.#options.isTransient(failure);
+      const failure = late ?? error;
+      const transient = late !== undefined || this.#options.isTransient(failure);
       outcome = failure instanceof DependencyDownError ? 'void' : transient ? 'failed' : 'ok';
       if (outcome === 'failed' && typeof failure === 'object' && failure !== null)
         this.#origins.set(failure, { dependency: unit.dependency, key: unit.key });
@@ -243,26 +234,25 @@ export class Dependencies extends EventEmitter<DependencyEvents> {
     const known = units.get(key);
     if (known) return known;
     if (units.size >= MAX_KEYS) this.#dropOldest(units);
-    const bulkhead = pLimit({ concurrency: spec.concurrency ?? this.#concurrency, rejectOnClear: true });
     const unit: Unit = {
       dependency,
       key,
-      bulkhead,
+      bulkhead: pLimit(spec.concurrency ?? this.#concurrency),
       timeoutMs: spec.timeoutMs,
       calls: 0,
       usedAt: this.#options.clock.monotonic(),
       breaker: new Breaker({
         settings: this.#settings,
         clock: this.#options.clock,
-        rotate: this.#rotate,
-        moved: (from, to, reason) => {
-          if (to === 'open') bulkhead.clearQueue();
-          this.emit('dependency:moved', { dependency, key, from, to, at: this.#options.clock.now(), reason });
-        },
+        moved: (from, to, reason) => this.#emitMoved({ dependency, key, from, to, reason }),
       }),
     };
     units.set(key, unit);
     return unit;
+  }
+
+  #rotate(): void {
+    for (const units of this.#units.values()) for (const unit of units.values()) unit.breaker.rotate();
   }
 
   #sweep(): void {
@@ -287,14 +277,17 @@ export class Dependencies extends EventEmitter<DependencyEvents> {
     const from = unit.breaker.state;
     // Whoever waits for this breaker must hear of its end, or would wait for ever.
     if (from !== 'closed')
-      this.emit('dependency:moved', {
+      this.#emitMoved({
         dependency: unit.dependency,
         key: unit.key,
         from,
         to: 'closed',
-        at: this.#options.clock.now(),
         reason: 'nobody asked for it in ten minutes',
       });
+  }
+
+  #emitMoved(event: Omit<DependencyMoved, 'at'>): void {
+    this.emit('dependency:moved', { ...event, at: this.#options.clock.now() });
   }
 }
 
