@@ -364,6 +364,7 @@ describe('opening', () => {
 
   test('after a checkpoint the state is the same: rows, keys, positions', async () => {
     const table = await open({ checkpointEvery: 10 });
+    await table.append([sliceOf(7, 0, 1)]);
     for (let batch = 0; batch < 23; batch++) await table.append([sliceOf(batch % 3, batch * 2, batch * 2 + 1)]);
     await table.close();
     await table.close();
@@ -379,12 +380,14 @@ describe('opening', () => {
       await rm(join(folder.path, log, `${String(version).padStart(20, '0')}.json`));
     }
     const again = await openOther();
-    expect(await readRows(again)).toHaveLength(46);
-    expect(await again.positions('results', [0, 1, 2], 'one')).toEqual(
+    expect(await readRows(again)).toHaveLength(48);
+    expect(await again.positions('results', [0, 1, 2, 7], 'one')).toEqual(
       new Map([
         [0, 43],
         [1, 45],
         [2, 41],
+        // Only in the checkpoint.
+        [7, 1],
       ]),
     );
     expect(await again.append([sliceOf(0, 44, 44, () => '0-0')])).toMatchObject({ written: 0, droppedByKey: 1 });
