@@ -16,6 +16,8 @@ export interface Stage {
 export function terminalStage(out: WriteStream, colour: boolean): Stage {
   const screen = new Screen(out);
   let last: DemoState | undefined;
+  /** What stays on the screen: the end of the work, not the empty stage after it. */
+  let lasting: DemoState | undefined;
   return {
     intervalMs: 250,
     say: (text) => {
@@ -23,14 +25,14 @@ export function terminalStage(out: WriteStream, colour: boolean): Stage {
     },
     show: (state) => {
       last = state;
+      if (state.phase !== 'stopping' && state.phase !== 'verifying') lasting = state;
       screen.open();
       screen.draw(renderFrame(state, { ...screen.size, colour }));
     },
     close: (words) => {
       screen.close();
-      // The last picture stays readable above the verdict.
-      if (last) for (const line of renderFrame(last, { ...screen.size, colour })) out.write(`${line}\n`);
-      last = undefined;
+      if (lasting) for (const line of renderFrame(lasting, { ...screen.size, colour })) out.write(`${line}\n`);
+      lasting = undefined;
       for (const line of words) out.write(`${line}\n`);
     },
   };
