@@ -4,31 +4,41 @@
  */
 import { z } from 'zod';
 
-const blankIsMissing = (value: unknown) => (typeof value === 'string' && value.trim() === '' ? undefined : value);
-const optional = () => z.preprocess(blankIsMissing, z.string().trim().optional());
+const STORE_URL = /^(file:\/\/\/|s3:\/\/).+/;
+const ALLOWED = '`file:///folder` (made when missing) or `s3://bucket/prefix` (the bucket must exist)';
 
 /** A setting that names a store; `fallback` is where development keeps it. */
 export const storeUrlSetting = (fallback: string, meaning: string) =>
-  z.preprocess(
-    blankIsMissing,
-    z
-      .string()
-      .trim()
-      .regex(/^(file:\/\/\/|s3:\/\/).+/, 'write file:///folder or s3://bucket/prefix')
-      .default(fallback)
-      .describe(`${meaning} \`file:///folder\` (made when missing) or \`s3://bucket/prefix\` (must exist).`),
-  );
+  z
+    .string()
+    .regex(STORE_URL, 'must be file:///folder or s3://bucket/prefix')
+    .default(fallback)
+    .meta({ allowed: ALLOWED })
+    .describe(meaning);
 
 export const storeAccessSettings = {
-  S3_ENDPOINT: optional().describe('Endpoint of an S3 store that is not AWS, e.g. `http://minio:9000`. Unset: AWS.'),
-  AWS_REGION: optional().describe(
-    'Region of the bucket. Unset: the AWS SDK’s own sources; `us-east-1` beside `S3_ENDPOINT`.',
-  ),
-  AWS_ACCESS_KEY_ID: optional().describe(
-    'Access key. Unset: the AWS SDK’s own chain (profile, role of the pod or machine).',
-  ),
-  AWS_SECRET_ACCESS_KEY: optional().describe('Secret of the access key. Unset: as above.'),
-  AWS_SESSION_TOKEN: optional().describe('Session token of temporary credentials. Unset: none.'),
+  S3_ENDPOINT: z
+    .string()
+    .regex(/^https?:\/\/[^/]/, 'must start with http:// or https://')
+    .optional()
+    .meta({ allowed: 'a URL', default: 'AWS' })
+    .describe('Endpoint of an S3 store that is not AWS, e.g. `http://minio:9000`.'),
+  AWS_REGION: z
+    .string()
+    .optional()
+    .meta({ default: 'the AWS SDK’s own sources; `us-east-1` beside `S3_ENDPOINT`' })
+    .describe('Region of the bucket.'),
+  AWS_ACCESS_KEY_ID: z
+    .string()
+    .optional()
+    .meta({ secret: true, default: 'the AWS SDK’s own chain' })
+    .describe('Access key; goes with AWS_SECRET_ACCESS_KEY. Leave unset where a profile or a role gives access.'),
+  AWS_SECRET_ACCESS_KEY: z.string().optional().meta({ secret: true }).describe('Secret of that access key.'),
+  AWS_SESSION_TOKEN: z
+    .string()
+    .optional()
+    .meta({ secret: true })
+    .describe('Session token, with temporary credentials only.'),
 };
 
 interface StoreAccess {

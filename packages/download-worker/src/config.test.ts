@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { configMarkdown, configTable, resolve, type Worker } from '@weir/sdk';
 import { expect, test } from 'vitest';
 import { DEFAULT_DOMAINS, downloadConfig } from './config.ts';
 import { KNOWN_FILE_TYPES } from './file-types.ts';
+import { downloadWorker } from './worker.ts';
 
 test('the defaults are the safe ones', () => {
   expect(downloadConfig.parse({})).toMatchObject({
@@ -14,9 +17,8 @@ test('the defaults are the safe ones', () => {
 });
 
 test('blank is the default, not an empty list', () => {
-  expect(downloadConfig.parse({ ALLOWED_ATTACHMENT_DOMAINS: ' ', MAX_FILE_BYTES: '', ALLOW_HTTP: '' })).toEqual(
-    downloadConfig.parse({}),
-  );
+  const env = { KAFKA_BROKERS: 'h:9092', ALLOWED_ATTACHMENT_DOMAINS: ' ', MAX_FILE_BYTES: '', ALLOW_HTTP: '' };
+  expect(resolve(downloadWorker as unknown as Worker, env).config).toEqual(downloadConfig.parse({}));
 });
 
 test('lists are split, trimmed and lower-cased', () => {
@@ -44,11 +46,14 @@ test.each([
   expect(downloadConfig.safeParse({ [name]: value }).error?.issues[0]?.path).toEqual([name]);
 });
 
-test('every setting says what it is for', () => {
-  for (const [name, field] of Object.entries(downloadConfig.shape)) {
-    expect(
-      field.description ?? (field as { def?: { out?: { description?: string } } }).def?.out?.description,
-      name,
-    ).toBeTruthy();
-  }
+test('the README lists the settings as they are', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  expect(readme).toContain(configMarkdown(configTable(downloadConfig)));
+});
+
+test('a wrong value is reported with its name and what is allowed, a secret without its value', () => {
+  const env = { KAFKA_BROKERS: 'h:9092', ALLOWED_PORTS: 'https', ALLOW_HTTP: 'perhaps', STORE_URL: 'ftp://x' };
+  expect(() => resolve(downloadWorker as unknown as Worker, env)).toThrow(
+    /STORE_URL: must be file:[\s\S]*ALLOW_HTTP: must be true or false[\s\S]*ALLOWED_PORTS: must be ports by commas/,
+  );
 });

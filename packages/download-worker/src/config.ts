@@ -15,67 +15,70 @@ export const DEFAULT_DOMAINS = [
   'xactware-claimx-us-prod.s3.us-west-1.amazonaws.com',
 ];
 
-const blankIsMissing = (value: unknown) => (typeof value === 'string' && value.trim() === '' ? undefined : value);
+// A variable that is blank counts as not set: `resolve` sees to that for every service.
 
 const list = (fallback: readonly string[], check: (entry: string) => boolean, allowed: string) =>
-  z.preprocess(
-    blankIsMissing,
-    z
-      .string()
-      .default(fallback.join(','))
-      .transform((value) => [
-        ...new Set(
-          value
-            .split(/[\s,]+/)
-            .map((entry) => entry.trim().toLowerCase())
-            .filter((entry) => entry !== ''),
-        ),
-      ])
-      .refine((entries) => entries.length > 0 && entries.every(check), allowed),
-  );
+  z
+    .string()
+    .default(fallback.join(','))
+    .transform((value) => [
+      ...new Set(
+        value
+          .toLowerCase()
+          .split(/[\s,]+/)
+          .filter((entry) => entry !== ''),
+      ),
+    ])
+    .refine((entries) => entries.length > 0 && entries.every(check), `must be ${allowed}`)
+    .meta({ allowed });
 
 const flag = () =>
-  z.preprocess(
-    (value) => (typeof value === 'string' ? value.trim().toLowerCase() || undefined : value),
-    z
-      .union([z.boolean(), z.enum(['true', 'false', '1', '0', 'yes', 'no'], 'is true or false')])
-      .default(false)
-      .transform((value) => value === true || value === 'true' || value === '1' || value === 'yes'),
-  );
+  z
+    .string()
+    .default('false')
+    .transform(
+      (value) => ({ true: true, yes: true, '1': true, false: false, no: false, '0': false })[value.toLowerCase()],
+    )
+    .refine((value): value is boolean => value !== undefined, 'must be true or false')
+    .meta({ allowed: 'true, false' });
 
-const whole = (least: number, most: number, fallback: number) =>
-  z.preprocess(blankIsMissing, z.coerce.number().int().min(least).max(most).default(fallback));
+const whole = (least: number, most: number, fallback: number) => {
+  const error = `must be a whole number from ${least} to ${most}`;
+  return z.coerce.number({ error }).int({ error }).min(least, { error }).max(most, { error }).default(fallback);
+};
 
 const HOST = /^(\*|(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])$/;
 
 export const downloadConfig = z.object({
-  STORE_URL: storeUrlSetting('file:///tmp/weir/blobs', 'Where attachments are stored:'),
+  STORE_URL: storeUrlSetting('file:///tmp/weir/blobs', 'Where attachments are stored.'),
   ...storeAccessSettings,
   ALLOWED_ATTACHMENT_DOMAINS: list(
     DEFAULT_DOMAINS,
     (entry) => HOST.test(entry),
-    'is a list of host names, each exact or `*.suffix`; `*` alone allows every host',
+    'host names by commas, each exact or `*.suffix`; or `*`',
   ).describe(
-    'Hosts that may be downloaded from, by commas: exact, or `*.suffix` for every host under it; `*` allows all.',
+    'Hosts that may be downloaded from; `*.suffix` is every host under it, `*` any host. Add the hosts of your attachments.',
   ),
-  ALLOW_HTTP: flag().describe('Takes `http:` beside `https:`. For tests and the demo.'),
+  ALLOW_HTTP: flag().describe(
+    'Takes `http:` beside `https:`. For tests and the demo; in production anybody on the way could read and change the files.',
+  ),
   ALLOWED_PORTS: list(
     ['443'],
     (entry) => entry === '*' || (/^\d{1,5}$/.test(entry) && Number(entry) >= 1 && Number(entry) <= 65_535),
-    'is a list of ports from 1 to 65535, or `*`',
-  ).describe('Ports that may be connected to, by commas; `*` allows all. `ALLOW_HTTP` needs 80 here as well.'),
+    'ports by commas; or `*`',
+  ).describe('Ports that may be connected to. `ALLOW_HTTP` needs 80 here as well.'),
   ALLOW_PRIVATE_ADDRESSES: flag().describe(
     'Connects to loopback, private and link-local addresses too. For tests and the demo only: in production it opens the cluster to whoever writes events.',
   ),
-  MAX_FILE_BYTES: whole(1, Number.MAX_SAFE_INTEGER, 1024 ** 3).describe(
-    'Largest file, bytes; by header and by count. A larger one is refused for good.',
-  ),
+  MAX_FILE_BYTES: whole(1, Number.MAX_SAFE_INTEGER, 1024 ** 3)
+    .meta({ allowed: '1 or more' })
+    .describe('Largest file, bytes; by header and by count. A larger one is refused for good.'),
   ALLOWED_FILE_TYPES: list(
     KNOWN_FILE_TYPES,
     (entry) => entry === '*' || KNOWN_FILE_TYPES.includes(entry),
-    `is a list of these: ${KNOWN_FILE_TYPES.join(' ')}; or \`*\``,
+    `of these, by commas: ${KNOWN_FILE_TYPES.join(' ')}; or \`*\``,
   ).describe(
-    'File types (extensions) that are taken, by commas; content type and first bytes must agree. `*` takes anything, unchecked.',
+    'File types (extensions) that are taken; content type and first bytes must agree. `*` takes anything, unchecked.',
   ),
   DOWNLOAD_TIMEOUT_MS: whole(1000, 270_000, 240_000).describe(
     'Limit for one transfer, ms; past it the record is retried. The handler’s own limit is 5 minutes.',
@@ -83,6 +86,8 @@ export const downloadConfig = z.object({
   DOWNLOAD_IDLE_TIMEOUT_MS: whole(100, 120_000, 30_000).describe(
     'Longest wait for a connection’s answer or its next bytes, ms. Past it the host counts as failing.',
   ),
-  DOWNLOAD_CONNECT_TIMEOUT_MS: whole(100, 60_000, 10_000).describe('Longest wait for a connection, ms.'),
+  DOWNLOAD_CONNECT_TIMEOUT_MS: whole(100, 60_000, 10_000).describe(
+    'Longest wait for a connection, ms. Raise for hosts far away.',
+  ),
 });
 export type DownloadConfig = z.output<typeof downloadConfig>;

@@ -3,7 +3,10 @@ import { storeAccessSettings, storeUrlSetting } from '@weir/contracts';
 import { z } from 'zod';
 
 export const resultProcessorConfig = z.object({
-  TABLES_URL: storeUrlSetting('file:///tmp/weir/tables', 'Where the tables are; `xact_attachments` is a folder in it:'),
+  TABLES_URL: storeUrlSetting(
+    'file:///tmp/weir/tables',
+    'Where the tables are; `xact_attachments` is a folder in it. The same for all services.',
+  ),
   ...storeAccessSettings,
 });
 export type ResultProcessorConfig = z.output<typeof resultProcessorConfig>;
