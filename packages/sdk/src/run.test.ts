@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Logger, systemClock } from '@weir/core';
+import { settle } from '@weir/core/testing';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { resolve } from './config.ts';
@@ -179,6 +180,37 @@ describe('runWorker', () => {
     const { done } = start(() => undefined, { env: { METRICS_PORT: String(taken.port) } });
     await expect(done).rejects.toThrow(PortTakenError);
     await taken.stop();
+  });
+
+  test('a stop while it opens what the handler needs ends it, and nothing begins afterwards', async () => {
+    let opened: () => void = () => undefined;
+    let told: () => void = () => undefined;
+    const opening = new Promise<void>((resolve) => {
+      told = resolve;
+    });
+    const worker = defineWorker({
+      name: 'shop',
+      consumes: orders,
+      open: () => {
+        told();
+        return new Promise<object>((resolve) => {
+          opened = () => resolve({});
+        });
+      },
+      handle: () => undefined,
+    });
+    const env = { METRICS_PORT: '0' };
+    const kafka = new MemoryKafka(systemClock);
+    for (const { topic, partitions } of deriveTopics(resolve(worker, env))) kafka.createTopic(topic, partitions);
+    const stop = new AbortController();
+    const heard = listening();
+    const done = runWorker(worker, { env, kafka: () => kafka, signal: stop.signal, log: heard.log });
+    await opening;
+    stop.abort(new Error('enough'));
+    await done;
+    opened();
+    await settle();
+    expect(heard.lines.map((line) => line.text)).not.toContain('started');
   });
 
   test('what `open` throws ends the run', async () => {

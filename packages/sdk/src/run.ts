@@ -187,9 +187,13 @@ class HostedWorker implements Runnable {
       log: this.#log,
     });
     this.#log.info({ port: this.#http.port }, 'listening');
+    // Told to stop meanwhile, the drain has come and gone: nothing may begin after it.
+    if (this.#drained) return await this.#http.stop();
     await this.#untilTopicsExist();
     this.#waitsFor = undefined;
+    if (this.#drained) return;
     await this.#worker.start();
+    if (this.#drained) return;
     void this.#view.start();
     this.#log.info(
       {
