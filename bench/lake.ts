@@ -1,7 +1,7 @@
 /**
  * Appending to a Delta table on a local folder: Weir beside delta-rs (`write_deltalake`) in the same run, the same rows.
  *
- *   npm run bench -- lake          or: node --conditions=source bench/lake.ts
+ *   npx node --conditions=source bench/lake.ts
  *
  * 500 rows of 20 columns a batch, partitioned by day, one writer. Without Python only Weir is measured.
  */

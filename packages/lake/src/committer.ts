@@ -28,6 +28,7 @@ import type { KeyIndex } from './key-index.ts';
 import type { TableLog } from './log.ts';
 import type { EncodedRow, RowEncoder } from './row.ts';
 import { checkSchema, type TableSpec } from './spec.ts';
+import { trust } from './trust.ts';
 
 const ENGINE = 'weir/0.1.0';
 const ATTEMPTS = 60;
@@ -161,6 +162,7 @@ export class Committer {
     let files: WrittenFiles | undefined;
     let inDoubt = false;
     try {
+      await trust(this.#log.store);
       for (let attempt = 1; ; ) {
         this.#dropAborted(live);
         if (live.size === 0) return;

@@ -2,7 +2,8 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { silentLogger } from '@weir/core';
 import { ManualClock } from '@weir/core/testing';
-import { PreconditionFailedError, StoreUnavailableError } from '@weir/storage';
+import { PreconditionFailedError, StoreNotAtomicError, StoreUnavailableError } from '@weir/storage';
+import { MemoryStore } from '@weir/storage/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   RowInvalidError,
@@ -412,6 +413,20 @@ describe('opening', () => {
     for (let batch = 0; batch < 12; batch++) await table.append([sliceOf(0, batch, batch)]);
     await table.close();
     expect(await readRows(await openOther())).toHaveLength(12);
+  });
+
+  test('a store that lets two writers win is refused before anything is written', async () => {
+    const careless = new MemoryStore();
+    const put = careless.put.bind(careless);
+    careless.put = (key, bytes) => put(key, bytes);
+    await expect(open({ store: careless })).rejects.toBeInstanceOf(StoreNotAtomicError);
+    expect(await keysIn(careless, '')).toEqual([]);
+    const log = 'tables/model/_delta_log/00000000000000000000.json';
+    await open();
+    await put(log, await folder.other.get(log));
+    const table = await open({ store: careless, createIfMissing: false });
+    await expect(table.append([sliceOf(0, 0, 0)])).rejects.toBeInstanceOf(StoreNotAtomicError);
+    expect(await keysIn(careless, '')).toEqual([log]);
   });
 
   test('a version that another claims first is never overwritten', async () => {

@@ -12,6 +12,7 @@ import { type Row, RowEncoder } from './row.ts';
 import { type ReadRow, type ScanOptions, scanFiles } from './scan.ts';
 import { appIdOf, type Source } from './source.ts';
 import { checkSchema, checkSpec, schemaString, type TableSpec } from './spec.ts';
+import { trust } from './trust.ts';
 
 const CHECKPOINT_EVERY = 50;
 
@@ -77,8 +78,8 @@ export interface Table {
 }
 
 /**
- * @throws TableMissingError, SchemaDiffersError, ProtocolUnsupportedError, TableSpecInvalidError, TableCorruptError, and
- *   what the store throws
+ * @throws TableMissingError, SchemaDiffersError, ProtocolUnsupportedError, TableSpecInvalidError, TableCorruptError,
+ *   StoreNotAtomicError, and what the store throws when it cannot be reached
  */
 export async function openTable(options: OpenTableOptions): Promise<Table> {
   const { spec, store, clock = systemClock, random = systemRandom, log: logger = silentLogger } = options;
@@ -88,6 +89,7 @@ export async function openTable(options: OpenTableOptions): Promise<Table> {
   if (!Number.isInteger(checkpointEvery) || checkpointEvery < 10 || checkpointEvery > 100) {
     throw new TableSpecInvalidError(spec.name, `checkpointEvery is ${checkpointEvery}; it may be 10 to 100`);
   }
+  if (options.createIfMissing) await trust(store);
   const log = new TableLog(store, options.path.replace(/\/+$/, ''));
   let state = await log.load({ withFiles: false });
   if (!state && options.createIfMissing) state = await createTable(log, spec, clock, logger);
