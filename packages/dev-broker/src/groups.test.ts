@@ -170,7 +170,7 @@ describe('members in processes of their own', () => {
     await stableWith(2);
     await expect.poll(() => assignedTo(third), { timeout: 15_000 }).toBe(3);
     second.child.kill('SIGKILL');
-    // Nobody says goodbye: only the session timeout (1.5 s) ends it.
+    // Nobody says goodbye: only the session timeout (4 s) ends it.
     await stableWith(1);
     await expect.poll(() => assignedTo(third), { timeout: 15_000 }).toBe(6);
     const total = groupView()!.offsets.reduce((sum, { offset }) => sum + offset, 0);

@@ -11,7 +11,7 @@ const consumer = kafkaOf(brokers.split(','), { clientId: `member-${process.pid}`
   groupId,
   heartbeatInterval: 100,
   maxWaitTimeInMs: 100,
-  sessionTimeout: 1500,
+  sessionTimeout: 4000,
 });
 consumer.on('consumer.group_join', ({ payload }) => {
   tell({ assigned: (payload.memberAssignment[topic] ?? []).length });

@@ -3,8 +3,8 @@ import { seededRandom } from '@weir/core';
 import { ManualClock } from '@weir/core/testing';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { CODES } from '../wire/codes.ts';
-import { Group, type GroupState, type JoinRequest } from './group.ts';
-import type { JoinResult } from './member.ts';
+import { Group, type GroupState } from './group.ts';
+import type { JoinRequest, JoinResult } from './member.ts';
 
 let clock: ManualClock;
 let group: Group;

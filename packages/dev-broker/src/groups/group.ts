@@ -11,7 +11,7 @@
  * dropped. CompletingRebalance waits for the leader's assignment. Generations count completed joins. A member is
  * expired when neither heartbeat nor commit came for its session timeout, unless it waits for an answer from here.
  *
- * The file is longer than most because the transitions only make sense side by side.
+ * Who is in is the roster's business, which protocol is chosen is in protocols.ts; here are the transitions, side by side.
  */
 import type { Cancel, Clock, Random } from '@weir/core';
 import { dashed, randomId } from '../identity.ts';
@@ -19,14 +19,15 @@ import { CODES } from '../wire/codes.ts';
 import {
   failedJoin,
   failedSync,
+  type JoinRequest,
   type JoinResult,
   type Member,
   NO_BYTES,
-  type Protocol,
   type SyncResult,
-  sameProtocols,
 } from './member.ts';
 import { CommittedOffsets } from './offsets.ts';
+import { electProtocol, fits, sameProtocols } from './protocols.ts';
+import { Roster } from './roster.ts';
 
 export type GroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead';
 
@@ -37,24 +38,6 @@ const NEXT: Record<GroupState, readonly GroupState[]> = {
   Stable: ['PreparingRebalance', 'Dead'],
   Dead: [],
 };
-
-/** How long a join of a new member may stay unanswered before it is given up, as in Kafka. */
-const NEW_MEMBER_JOIN_TIMEOUT_MS = 5 * 60_000;
-
-export interface JoinRequest {
-  readonly memberId: string;
-  readonly groupInstanceId: string | null;
-  readonly clientId: string;
-  readonly clientHost: string;
-  readonly sessionTimeoutMs: number;
-  readonly rebalanceTimeoutMs: number;
-  readonly protocolType: string;
-  readonly protocols: readonly Protocol[];
-  /** From version 4 on a new member is sent back once with the id it shall use. */
-  readonly needsMemberId: boolean;
-  /** From version 9 on a returning static leader can be told to leave the assignment alone. */
-  readonly knowsSkipAssignment: boolean;
-}
 
 export interface GroupOptions {
   readonly id: string;
@@ -68,7 +51,6 @@ export interface GroupOptions {
 export class Group {
   readonly id: string;
   readonly offsets = new CommittedOffsets();
-  readonly members = new Map<string, Member>();
   generation = 0;
   protocolType: string | null = null;
   protocolName: string | null = null;
@@ -76,9 +58,7 @@ export class Group {
   readonly #options: GroupOptions;
   readonly #clock: Clock;
   #state: GroupState = 'Empty';
-  /** Ids that were handed out with MEMBER_ID_REQUIRED and have not come back. */
-  readonly #pending = new Map<string, Cancel>();
-  readonly #instances = new Map<string, string>();
+  readonly #roster: Roster;
   #cancelRebalance: Cancel | undefined;
   #cancelSync: Cancel | undefined;
   readonly #unsynced = new Set<string>();
@@ -89,6 +69,15 @@ export class Group {
     this.id = options.id;
     this.#options = options;
     this.#clock = options.clock;
+    this.#roster = new Roster({
+      clock: options.clock,
+      expired: (memberId) => this.remove(memberId),
+      forgotten: () => this.#completeWhenAllJoined(),
+    });
+  }
+
+  get members(): ReadonlyMap<string, Member> {
+    return this.#roster.members;
   }
 
   get state(): GroupState {
@@ -99,10 +88,7 @@ export class Group {
     if (this.#state === 'Dead') return failedJoin(CODES.COORDINATOR_NOT_AVAILABLE, request.memberId);
     if (!this.#supports(request)) return failedJoin(CODES.INCONSISTENT_GROUP_PROTOCOL, request.memberId);
     if (request.memberId === '') return this.#joinNew(request);
-    if (this.#pending.has(request.memberId)) {
-      this.#forgetPending(request.memberId);
-      return this.#add(request.memberId, request);
-    }
+    if (this.#roster.takeBack(request.memberId)) return this.#add(request.memberId, request);
     const refused = this.#checkMember(request.memberId, request.groupInstanceId);
     if (refused) return failedJoin(refused, request.memberId);
     const member = this.members.get(request.memberId)!;
@@ -148,7 +134,7 @@ export class Group {
         return failedSync(CODES.REBALANCE_IN_PROGRESS);
       case 'Stable':
         this.#unsynced.delete(member.id);
-        this.#touch(member);
+        this.#roster.touch(member);
         return this.#syncResult(member);
       case 'CompletingRebalance': {
         this.#unsynced.delete(member.id);
@@ -170,7 +156,7 @@ export class Group {
   heartbeat(memberId: string, groupInstanceId: string | null, generationId: number): number {
     const refused = this.#checkMember(memberId, groupInstanceId) ?? this.#checkGeneration(generationId);
     if (refused) return refused;
-    this.#touch(this.members.get(memberId)!);
+    this.#roster.touch(this.members.get(memberId)!);
     return this.#state === 'PreparingRebalance' ? CODES.REBALANCE_IN_PROGRESS : CODES.NONE;
   }
 
@@ -182,20 +168,19 @@ export class Group {
     if (refused) return refused;
     // The member has the new generation and not yet its assignment: it cannot own anything.
     if (this.#state === 'CompletingRebalance') return CODES.REBALANCE_IN_PROGRESS;
-    this.#touch(this.members.get(memberId)!);
+    this.#roster.touch(this.members.get(memberId)!);
     return CODES.NONE;
   }
 
   leave(memberId: string, groupInstanceId: string | null): number {
-    if (this.#pending.has(memberId)) {
-      this.#forgetPending(memberId);
+    if (this.#roster.takeBack(memberId)) {
       this.#completeWhenAllJoined();
       return CODES.NONE;
     }
-    const id = memberId === '' && groupInstanceId !== null ? this.#instances.get(groupInstanceId) : memberId;
-    const refused = this.#checkMember(id ?? '', groupInstanceId);
+    const id = memberId === '' ? (this.#roster.byInstance(groupInstanceId)?.id ?? '') : memberId;
+    const refused = this.#checkMember(id, groupInstanceId);
     if (refused) return refused;
-    this.remove(id!);
+    this.remove(id);
     return CODES.NONE;
   }
 
@@ -222,7 +207,7 @@ export class Group {
       const { joining, syncing } = member;
       member.joining = undefined;
       member.syncing = undefined;
-      if (joining || syncing) this.#touch(member);
+      if (joining || syncing) this.#roster.touch(member);
       joining?.(failedJoin(errorCode, member.id));
       syncing?.(failedSync(errorCode));
     }
@@ -231,11 +216,7 @@ export class Group {
   /** Ends the group: timers stop, whoever waits is told. */
   end(errorCode: number): void {
     this.interrupt(errorCode);
-    for (const member of this.members.values()) member.cancelSession();
-    for (const cancel of this.#pending.values()) cancel();
-    this.members.clear();
-    this.#pending.clear();
-    this.#instances.clear();
+    this.#roster.clear();
     this.#cancelRebalance?.();
     this.#cancelSync?.();
     this.#move('Dead');
@@ -245,16 +226,10 @@ export class Group {
 
   #joinNew(request: JoinRequest): JoinResult | Promise<JoinResult> {
     const id = `${request.groupInstanceId ?? request.clientId}-${dashed(randomId(this.#options.random))}`;
-    const previous = request.groupInstanceId === null ? undefined : this.#instances.get(request.groupInstanceId);
-    if (previous !== undefined) return this.#replace(this.members.get(previous)!, id, request);
+    const previous = this.#roster.byInstance(request.groupInstanceId);
+    if (previous) return this.#replace(previous, id, request);
     if (request.needsMemberId && request.groupInstanceId === null) {
-      this.#pending.set(
-        id,
-        this.#clock.after(request.sessionTimeoutMs, () => {
-          this.#pending.delete(id);
-          this.#completeWhenAllJoined();
-        }),
-      );
+      this.#roster.handOut(id, request.sessionTimeoutMs);
       return failedJoin(CODES.MEMBER_ID_REQUIRED, id);
     }
     return this.#add(id, request);
@@ -276,12 +251,11 @@ export class Group {
       cancelSession: () => undefined,
     };
     if (this.members.size === 0) this.protocolType = request.protocolType;
-    this.members.set(id, member);
-    if (member.groupInstanceId !== null) this.#instances.set(member.groupInstanceId, id);
+    this.#roster.add(member);
     this.leader ??= id;
     this.#newMemberJoined = true;
     const answer = this.#awaitJoin(member);
-    this.#touch(member);
+    this.#roster.touch(member);
     this.#prepareOrComplete();
     return answer;
   }
@@ -306,15 +280,12 @@ export class Group {
     member.syncing = undefined;
     joining?.(failedJoin(CODES.FENCED_INSTANCE_ID, old));
     syncing?.(failedSync(CODES.FENCED_INSTANCE_ID));
-    this.members.delete(old);
     this.#unsynced.delete(old);
-    member.id = id;
-    this.members.set(id, member);
-    this.#instances.set(member.groupInstanceId!, id);
+    this.#roster.rename(member, id);
     if (wasLeader) this.leader = id;
     const same = sameProtocols(member.protocols, request.protocols);
     if (this.#state !== 'Stable' || !same) return this.#rejoin(member, request);
-    this.#touch(member);
+    this.#roster.touch(member);
     const current = this.#currentGeneration(member);
     if (!wasLeader) return current;
     if (request.knowsSkipAssignment) return { ...current, skipAssignment: true };
@@ -323,12 +294,8 @@ export class Group {
   }
 
   #dropMember(member: Member, errorCode: number): void {
-    member.cancelSession();
-    this.members.delete(member.id);
+    this.#roster.remove(member);
     this.#unsynced.delete(member.id);
-    if (member.groupInstanceId !== null && this.#instances.get(member.groupInstanceId) === member.id) {
-      this.#instances.delete(member.groupInstanceId);
-    }
     if (this.leader === member.id) {
       const joined = [...this.members.values()].find((other) => other.joining);
       this.leader = (joined ?? this.members.values().next().value)?.id ?? null;
@@ -348,29 +315,8 @@ export class Group {
     });
   }
 
-  /** Starts the session anew. */
-  #touch(member: Member): void {
-    member.cancelSession();
-    const limit = member.isNew ? NEW_MEMBER_JOIN_TIMEOUT_MS : member.sessionTimeoutMs;
-    member.cancelSession = this.#clock.after(limit, () => {
-      if (!member.isNew && (member.joining || member.syncing)) this.#touch(member);
-      else this.remove(member.id);
-    });
-  }
-
-  #forgetPending(id: string): void {
-    this.#pending.get(id)?.();
-    this.#pending.delete(id);
-  }
-
   #checkMember(memberId: string, groupInstanceId: string | null): number | undefined {
-    if (this.#state === 'Dead') return CODES.COORDINATOR_NOT_AVAILABLE;
-    if (groupInstanceId !== null) {
-      const known = this.#instances.get(groupInstanceId);
-      if (known === undefined) return CODES.UNKNOWN_MEMBER_ID;
-      if (known !== memberId) return CODES.FENCED_INSTANCE_ID;
-    }
-    return this.members.has(memberId) ? undefined : CODES.UNKNOWN_MEMBER_ID;
+    return this.#state === 'Dead' ? CODES.COORDINATOR_NOT_AVAILABLE : this.#roster.check(memberId, groupInstanceId);
   }
 
   #checkGeneration(generationId: number): number | undefined {
@@ -382,9 +328,7 @@ export class Group {
     const others = [...this.members.values()].filter((member) => member.id !== request.memberId);
     if (others.length === 0) return true;
     if (this.protocolType !== null && this.protocolType !== request.protocolType) return false;
-    return request.protocols.some(({ name }) =>
-      others.every((member) => member.protocols.some((protocol) => protocol.name === name)),
-    );
+    return fits(request.protocols, others);
   }
 
   // Rebalance --------------------------------------------------------------------------------------------------------
@@ -405,7 +349,7 @@ export class Group {
       const { syncing } = member;
       if (!syncing) continue;
       member.syncing = undefined;
-      this.#touch(member);
+      this.#roster.touch(member);
       syncing(failedSync(CODES.REBALANCE_IN_PROGRESS));
     }
     this.#move('PreparingRebalance');
@@ -430,7 +374,7 @@ export class Group {
   }
 
   #completeWhenAllJoined(): void {
-    if (this.#state !== 'PreparingRebalance' || this.#holdingFirst || this.#pending.size > 0) return;
+    if (this.#state !== 'PreparingRebalance' || this.#holdingFirst || this.#roster.awaited > 0) return;
     for (const member of this.members.values()) if (!member.joining) return;
     this.#complete();
   }
@@ -458,7 +402,7 @@ export class Group {
       return;
     }
     if (!joined.some((member) => member.id === this.leader)) this.leader = joined[0]!.id;
-    this.protocolName = this.#selectProtocol();
+    this.protocolName = electProtocol([...this.members.values()]);
     this.#move('CompletingRebalance');
     for (const member of this.members.values()) this.#unsynced.add(member.id);
     this.#cancelSync = this.#clock.after(this.#rebalanceTimeoutMs(), () => this.#dropUnsynced());
@@ -466,7 +410,7 @@ export class Group {
       const { joining } = member;
       member.joining = undefined;
       member.isNew = false;
-      this.#touch(member);
+      this.#roster.touch(member);
       joining?.(this.#currentGeneration(member));
     }
   }
@@ -479,7 +423,7 @@ export class Group {
       const { syncing } = member;
       if (!syncing) continue;
       member.syncing = undefined;
-      this.#touch(member);
+      this.#roster.touch(member);
       syncing(this.#syncResult(member));
     }
   }
@@ -492,21 +436,6 @@ export class Group {
       if (member) this.#dropMember(member, CODES.UNKNOWN_MEMBER_ID);
     }
     if (this.#state === 'Stable' || this.#state === 'CompletingRebalance') this.#prepare();
-  }
-
-  /** Of the protocols that all members know, the one that most of them name first. */
-  #selectProtocol(): string {
-    const members = [...this.members.values()];
-    const common = new Set(members[0]!.protocols.map(({ name }) => name));
-    for (const member of members) {
-      for (const name of common) if (!member.protocols.some((protocol) => protocol.name === name)) common.delete(name);
-    }
-    const votes = new Map<string, number>();
-    for (const member of members) {
-      const choice = member.protocols.find(({ name }) => common.has(name))?.name;
-      if (choice !== undefined) votes.set(choice, (votes.get(choice) ?? 0) + 1);
-    }
-    return [...votes].sort(([, a], [, b]) => b - a)[0]?.[0] ?? '';
   }
 
   #rebalanceTimeoutMs(): number {

@@ -9,6 +9,21 @@ export interface Protocol {
   readonly metadata: Buffer;
 }
 
+export interface JoinRequest {
+  readonly memberId: string;
+  readonly groupInstanceId: string | null;
+  readonly clientId: string;
+  readonly clientHost: string;
+  readonly sessionTimeoutMs: number;
+  readonly rebalanceTimeoutMs: number;
+  readonly protocolType: string;
+  readonly protocols: readonly Protocol[];
+  /** From version 4 on a new member is sent back once with the id it shall use. */
+  readonly needsMemberId: boolean;
+  /** From version 9 on a returning static leader can be told to leave the assignment alone. */
+  readonly knowsSkipAssignment: boolean;
+}
+
 export interface JoinResult {
   readonly errorCode: number;
   readonly generationId: number;
@@ -62,12 +77,4 @@ export function failedJoin(errorCode: number, memberId: string): JoinResult {
 
 export function failedSync(errorCode: number): SyncResult {
   return { errorCode, protocolType: null, protocolName: null, assignment: NO_BYTES };
-}
-
-/** Whether two joins offer the same protocols with the same bytes. */
-export function sameProtocols(a: readonly Protocol[], b: readonly Protocol[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every((protocol, index) => protocol.name === b[index]!.name && protocol.metadata.equals(b[index]!.metadata))
-  );
 }
