@@ -135,20 +135,3 @@ export async function within(clock: Clock, ms: number, work: Promise<unknown>): 
   await Promise.race([work.catch(() => undefined), limit]);
   done.abort();
 }
-
-let warningsFiltered = false;
-
-/**
- * kafkajs arms timers with negative delays all the time (its issue 1751); Node 24 warns about the first of them. The
- * warning tells users nothing that they could act on, so this one, and no other, is dropped.
- */
-export function dropTimerWarning(): void {
-  if (warningsFiltered) return;
-  warningsFiltered = true;
-  const emit = process.emitWarning.bind(process) as (...args: unknown[]) => void;
-  process.emitWarning = ((...args: unknown[]) => {
-    const text = args[0] instanceof Error ? args[0].message : String(args[0]);
-    if (text.includes('is a negative number') && new Error().stack?.includes('kafkajs')) return;
-    emit(...args);
-  }) as typeof process.emitWarning;
-}

@@ -1,7 +1,7 @@
 /**
  * The Kafka port on kafkajs 2.2. What kafkajs does not give (an awaited revoke, a fence for late commits, a notion of
  * the generation, a producer that keeps a record until its fate is known) is added around its public seams: the socket
- * factory, the partition assigner with the `Cluster` it is given, and the instrumentation events. Nothing is patched.
+ * factory, the partition assigner with the `Cluster` it is given, and the instrumentation events.
  *
  * Consumer, producer and admin have a client each: a JoinGroup that is held back, or a fetch that waits, delays nobody
  * else, and a crash of one leaves the others alone.
@@ -10,9 +10,10 @@ import { type Clock, type Logger, type Random, systemClock, systemRandom } from 
 import kafkajs from 'kafkajs';
 import type { KafkaSettings } from '../config.ts';
 import { KafkajsAdmin } from './kafkajs-admin.ts';
-import { dropTimerWarning, type KafkaClass } from './kafkajs-client.ts';
+import type { KafkaClass } from './kafkajs-client.ts';
 import { registerCodecs } from './kafkajs-codecs.ts';
 import { KafkajsConsumer } from './kafkajs-consumer.ts';
+import { stopIdleTimers } from './kafkajs-idle.ts';
 import { KafkajsProducer } from './kafkajs-producer.ts';
 import type { KafkaPort } from './port.ts';
 
@@ -35,7 +36,7 @@ export interface PortContext {
 }
 
 export function kafkajsPort(options: KafkajsOptions): KafkaPort {
-  dropTimerWarning();
+  stopIdleTimers();
   registerCodecs();
   const context: PortContext = {
     settings: options.settings,
