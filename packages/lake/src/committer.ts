@@ -22,11 +22,11 @@ import { PreconditionFailedError, StoreUnavailableError } from '@weir/storage';
 import type { Action, AddFile, CommitInfo, LogState } from './actions.ts';
 import { writeCheckpoint } from './checkpoint.ts';
 import { type Cut, cut, type EncodedSlice } from './cut.ts';
-import { FileEncoder } from './data-file.ts';
 import { CommitConflictError, TableClosedError } from './errors.ts';
+import { FileWriter, sameRows, type WrittenFiles } from './file-writer.ts';
 import type { KeyIndex } from './key-index.ts';
-import type { TableLog } from './log.ts';
-import type { EncodedRow, RowEncoder } from './row.ts';
+import { READ_AHEAD, type TableLog } from './log.ts';
+import type { RowEncoder } from './row.ts';
 import { checkSchema, type TableSpec } from './spec.ts';
 import { trust } from './trust.ts';
 
@@ -34,7 +34,6 @@ const ENGINE = 'weir/0.1.0';
 const ATTEMPTS = 60;
 /** Rows of waiting appends that are put into one commit. */
 const GROUP_ROWS = 20_000;
-const PARALLEL_FILES = 8;
 /** A batch of which nothing is left moves the transaction alone only after this many offsets: repeats are harmless. */
 const EMPTY_PROGRESS_OFFSETS = 10_000;
 const FIRST_COMMIT_MS = 10;
@@ -55,19 +54,13 @@ interface Pending {
   readonly reject: (error: unknown) => void;
 }
 
-interface WrittenFiles {
-  readonly kept: Cut['kept'];
-  readonly adds: readonly AddFile[];
-}
-
 export class Committer {
   readonly #spec: TableSpec;
   readonly #log: TableLog;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #logger: Logger;
-  readonly #rows: RowEncoder;
-  readonly #files: FileEncoder;
+  readonly #files: FileWriter;
   readonly #keys: KeyIndex | undefined;
   readonly #state: LogState;
   readonly #checkpointEvery: number;
@@ -93,8 +86,7 @@ export class Committer {
     this.#clock = options.clock;
     this.#random = options.random;
     this.#logger = options.logger;
-    this.#rows = options.rows;
-    this.#files = new FileEncoder(options.spec);
+    this.#files = new FileWriter(options);
     this.#keys = options.keys;
     this.#state = options.state;
     this.#checkpointEvery = options.checkpointEvery;
@@ -121,11 +113,12 @@ export class Committer {
 
   /** Brings the state to the newest version. Only within `exclusive`. */
   async refresh(): Promise<LogState> {
-    for (;;) {
+    // One question when there is nothing new; more at once the further behind this process turns out to be.
+    for (let width = 1; ; width = Math.min(width * 2, READ_AHEAD)) {
       const next = this.#state.version + 1;
-      const actions = await this.#log.read(next);
-      if (actions === undefined) return this.#state;
-      await this.#absorb(next, actions);
+      const versions = await this.#log.readFrom(next, width);
+      for (const [index, actions] of versions.entries()) await this.#absorb(next + index, actions);
+      if (versions.length < width) return this.#state;
     }
   }
 
@@ -179,9 +172,9 @@ export class Committer {
           return;
         }
         if (files === undefined || !sameRows(files.kept, found.kept)) {
-          await this.#discard(files);
+          await this.#files.discard(files);
           files = undefined;
-          files = await this.#write(found.kept);
+          files = await this.#files.write(found.kept);
         }
         // The last moment to stop: after this the commit may happen.
         if (this.#dropAborted(live)) continue;
@@ -209,7 +202,7 @@ export class Committer {
         await this.refresh();
       }
     } finally {
-      if (!inDoubt) await this.#discard(files);
+      if (!inDoubt) await this.#files.discard(files);
     }
   }
 
@@ -245,50 +238,6 @@ export class Committer {
     if (!this.#keys?.lacks(partitions)) return;
     const state = await this.#log.load({ withFiles: true, version: this.#state.version });
     if (state) await this.#keys.load(partitions, state);
-  }
-
-  async #write(kept: Cut['kept']): Promise<WrittenFiles> {
-    const folders = new Map<string, EncodedRow[]>();
-    for (const row of kept.flat()) {
-      const rows = folders.get(row.folder);
-      if (rows) rows.push(row);
-      else folders.set(row.folder, [row]);
-    }
-    const adds: AddFile[] = [];
-    const waiting = [...folders];
-    try {
-      while (waiting.length > 0) {
-        const written = await Promise.allSettled(
-          waiting.splice(0, PARALLEL_FILES).map(([folder, rows]) => this.#writeFile(folder, rows)),
-        );
-        for (const outcome of written) if (outcome.status === 'fulfilled') adds.push(outcome.value);
-        for (const outcome of written) if (outcome.status === 'rejected') throw outcome.reason;
-      }
-    } catch (error) {
-      await this.#discard({ kept, adds });
-      throw error;
-    }
-    return { kept, adds };
-  }
-
-  async #writeFile(folder: string, rows: readonly EncodedRow[]): Promise<AddFile> {
-    const { bytes, stats } = await this.#files.encode(rows);
-    const name = `part-00000-${randomUUID()}-c000.snappy.parquet`;
-    const path = encodeURI(folder === '' ? name : `${folder}/${name}`);
-    await this.#log.store.put(this.#log.fileKey(path), bytes, { contentType: 'application/vnd.apache.parquet' });
-    return {
-      path,
-      partitionValues: rows[0] ? this.#rows.partitionValues(rows[0]) : {},
-      size: bytes.byteLength,
-      modificationTime: Math.trunc(this.#clock.now()),
-      dataChange: true,
-      stats,
-    };
-  }
-
-  /** Files that certainly no commit refers to. Best effort: what stays is an orphan that VACUUM finds. */
-  async #discard(files: WrittenFiles | undefined): Promise<void> {
-    await Promise.allSettled((files?.adds ?? []).map(({ path }) => this.#log.store.delete(this.#log.fileKey(path))));
   }
 
   #actions(id: string, found: Cut, adds: readonly AddFile[]): Action[] {
@@ -366,11 +315,4 @@ export class Committer {
     }
     live.clear();
   }
-}
-
-function sameRows(a: Cut['kept'], b: Cut['kept']): boolean {
-  return (
-    a.length === b.length &&
-    a.every((rows, slice) => rows.length === b[slice]?.length && rows.every((row, index) => row === b[slice]?.[index]))
-  );
 }

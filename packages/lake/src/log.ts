@@ -8,8 +8,8 @@ import { type Action, decodeCommit, encodeCommit, LogState } from './actions.ts'
 import { lastCheckpointKey, readCheckpoint } from './checkpoint.ts';
 import { TableCorruptError } from './errors.ts';
 
-/** Versions asked for at once while catching up from a checkpoint. */
-const READ_AHEAD = 8;
+/** Versions asked for at once, at most, while catching up. */
+export const READ_AHEAD = 8;
 
 export class TableLog {
   readonly store: ObjectStore;
@@ -42,6 +42,17 @@ export class TableLog {
     return bytes === undefined ? undefined : decodeCommit(bytes, this.location, version);
   }
 
+  /** The versions from `first` on that are there, `count` at most, without a gap. */
+  async readFrom(first: number, count: number): Promise<Action[][]> {
+    const versions = await Promise.all(Array.from({ length: count }, (_, index) => this.read(first + index)));
+    const found: Action[][] = [];
+    for (const actions of versions) {
+      if (actions === undefined) break;
+      found.push(actions);
+    }
+    return found;
+  }
+
   /** Creates the version. @throws PreconditionFailedError when another was faster */
   async write(version: number, actions: readonly Action[]): Promise<void> {
     await this.store.put(this.#versionKey(version), encodeCommit(actions), {
@@ -71,14 +82,11 @@ export class TableLog {
       const from = state.version + 1;
       const count = Math.min(from === 0 ? 1 : READ_AHEAD, upTo - state.version);
       if (count <= 0) return state;
-      const versions = await Promise.all(Array.from({ length: count }, (_, index) => this.read(from + index)));
-      const gap = versions.indexOf(undefined);
-      for (const [index, actions] of versions.slice(0, gap < 0 ? undefined : gap).entries()) {
-        state.apply(from + index, actions ?? []);
-      }
-      if (gap < 0) continue;
+      const versions = await this.readFrom(from, count);
+      for (const [index, actions] of versions.entries()) state.apply(from + index, actions);
+      if (versions.length === count) continue;
       if (options.version !== undefined) {
-        throw new TableCorruptError(this.location, `version ${from + gap} is missing`);
+        throw new TableCorruptError(this.location, `version ${state.version + 1} is missing`);
       }
       if (state.version >= 0) return state;
       // A checkpoint is spoken of, so there was a table: it must not be taken for a new one.

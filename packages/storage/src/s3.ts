@@ -63,7 +63,7 @@ export async function openS3(options: S3Options): Promise<ObjectStore> {
     maxAttempts: 3,
     requestHandler: {
       connectionTimeout: 5_000,
-      requestTimeout: 60_000,
+      requestTimeout: 30_000,
       throwOnRequestTimeout: true,
       httpAgent: { maxSockets: 128 },
       httpsAgent: { maxSockets: 128 },
