@@ -185,6 +185,21 @@ describe('best rate', () => {
   });
 });
 
+test('lanes are the most seen at once in the last half to whole minute, within the limit', async () => {
+  const clock = new ManualClock();
+  const meter = new LoadMeter({ clock });
+  meter.assigned(tp);
+  const seen = (lanes: number, limit = 10) => meter.signal(tp, { ...facts, lanes, limit }).lanes;
+  expect([seen(1), seen(6), seen(2)]).toEqual([1, 6, 6]);
+  await clock.advance(30_000);
+  expect(seen(3)).toBe(6);
+  expect(seen(3, 4)).toBe(4);
+  await clock.advance(30_000);
+  expect(seen(1)).toBe(3);
+  await clock.advance(3_600_000);
+  expect(seen(1)).toBe(1);
+});
+
 test('a signal joins what is measured with what the worker knows', () => {
   const clock = new ManualClock(1_767_225_600_000);
   const meter = new LoadMeter({ clock });

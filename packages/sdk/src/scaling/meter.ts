@@ -34,6 +34,8 @@ const SUSTAINED_MS = 10_000;
 /** The best rate is kept for an hour, in slices, so that it can be forgotten slice by slice. */
 const BEST_SLICE_MS = 5 * 60_000;
 const BEST_SLICES = 12;
+/** Lanes are the most that were seen at once in the last one to two of these. */
+const LANES_WINDOW_MS = 30_000;
 /** A rate from less time than this is not trusted to be that high: it counts as if nothing had come before. */
 const FIRST_ARRIVALS_MS = 10_000;
 
@@ -43,6 +45,10 @@ interface Arrivals {
   /** Decayed rate and the weight of the time it was seen for (1 = for ever). */
   rate: number;
   weight: number;
+  /** Most lanes in this window and in the one before. */
+  lanes: number;
+  lanesBefore: number;
+  lanesWindow: number;
 }
 
 export class LoadMeter {
@@ -92,6 +98,9 @@ export class LoadMeter {
       seenAtMs: 0,
       rate: previous?.arrivalPerSecond ?? 0,
       weight: previous ? 1 : 0,
+      lanes: 0,
+      lanesBefore: previous?.lanes ?? 0,
+      lanesWindow: this.#lanesWindow(),
     });
     if (previous && previous.laneRate > 0) {
       this.#inheritedLaneRate = previous.laneRate;
@@ -217,12 +226,34 @@ export class LoadMeter {
   signal(partition: TopicPartition, facts: SignalFacts): Signal {
     return {
       ...facts,
+      lanes: this.#lanes(partition, facts),
       sentAt: facts.sentAt ?? this.#clock.now(),
       arrivalPerSecond: this.arrivalPerSecond(partition),
       laneRate: this.laneRate,
       bestRate: this.bestRate,
       p95Seconds: this.p95Seconds,
     };
+  }
+
+  /**
+   * Keys seen at work at once say what is possible only at their peak: with three records under way by chance there are
+   * three, and taken for a bound they would make every load look like a full one.
+   */
+  #lanes({ topic, partition }: TopicPartition, { lanes, limit }: SignalFacts): number {
+    const seen = this.#partitions.get(topic)?.get(partition);
+    if (!seen) return lanes;
+    const window = this.#lanesWindow();
+    if (window !== seen.lanesWindow) {
+      seen.lanesBefore = window === seen.lanesWindow + 1 ? seen.lanes : 0;
+      seen.lanes = 0;
+      seen.lanesWindow = window;
+    }
+    seen.lanes = Math.max(seen.lanes, lanes);
+    return Math.max(lanes, Math.min(limit, Math.max(seen.lanes, seen.lanesBefore)));
+  }
+
+  #lanesWindow(): number {
+    return Math.floor(this.#clock.monotonic() / LANES_WINDOW_MS);
   }
 
   #decay(keep: number): void {
