@@ -23,7 +23,7 @@ test('values without a URL come back as they were', () => {
   fc.assert(
     fc.property(fc.jsonValue(), (value) => {
       fc.pre(!/\/\/|=/.test(JSON.stringify(value)) && !/"\s*[{[]/.test(JSON.stringify(value)));
-      expect(redactValue(value)).toEqual(JSON.parse(JSON.stringify(value)));
+      expect(JSON.stringify(redactValue(value))).toBe(JSON.stringify(value));
     }),
   );
 });

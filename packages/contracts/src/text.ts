@@ -15,5 +15,5 @@ export const text = z
 export const optionalText = z
   .string()
   .nullable()
-  .transform((value) => value?.trim() || undefined)
+  .transform((value) => value?.toWellFormed().trim() || undefined)
   .optional();

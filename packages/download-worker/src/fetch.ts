@@ -121,8 +121,8 @@ export async function openFetcher(options: FetcherOptions): Promise<Fetcher> {
 function fileAnswer(response: Dispatcher.ResponseData, url: URL, options: FetcherOptions): Answer {
   const contentLength = lengthOf(headerOf(response, 'content-length'));
   if (contentLength !== undefined && contentLength > options.maxBytes) {
-    response.body.destroy();
     response.body.on('error', () => undefined);
+    response.body.destroy();
     const message = `the file has ${contentLength} bytes, ${options.maxBytes} are allowed (MAX_FILE_BYTES)`;
     return { kind: 'refused', error: new FileRefusedError('size', message) };
   }

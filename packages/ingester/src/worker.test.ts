@@ -2,12 +2,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { xactEvents } from '@weir/contracts';
-import { openTable, readRows } from '@weir/lake';
+import { createTableMetrics, xactEvents } from '@weir/contracts';
+import { systemClock } from '@weir/core';
+import { openTable, readRows, type Table } from '@weir/lake';
 import { testWorker } from '@weir/sdk/testing';
-import { openStore } from '@weir/storage';
+import { openStore, StoreUnavailableError } from '@weir/storage';
+import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { eventOf } from './event.fixture.ts';
+import { createMetrics } from './metrics.ts';
 import { eventIngester } from './worker.ts';
 
 async function start() {
@@ -16,9 +19,15 @@ async function start() {
   const run = () => testWorker(eventIngester, { env: { TABLES_URL: url } });
   return {
     run,
-    async rows() {
+    async open() {
       const store = await openStore(url);
-      const table = await openTable({ store, path: xactEvents.name, spec: xactEvents });
+      return {
+        store,
+        table: await openTable({ store, path: xactEvents.name, spec: xactEvents, createIfMissing: true }),
+      };
+    },
+    async rows() {
+      const { store, table } = await this.open();
       const rows = await readRows(table);
       await table.close();
       await store.close();
@@ -73,6 +82,39 @@ describe('the ingester', () => {
     const ids = worker.sent('tasks').map((task) => task.mediaId);
     expect(ids).toHaveLength(4);
     expect(new Set(ids).size).toBe(2);
+  });
+
+  test('sends no task before its row is in the table', async () => {
+    await using world = await start();
+    const { table, store } = await world.open();
+    let away = true;
+    const watched: Table = Object.create(table, {
+      append: {
+        value: (...given: Parameters<Table['append']>) =>
+          away ? Promise.reject(new StoreUnavailableError('s3://b', 'put')) : table.append(...given),
+      },
+      assign: { value: (partitions: readonly number[]) => table.assign(partitions) },
+      positions: { value: (...given: Parameters<Table['positions']>) => table.positions(...given) },
+      release: { value: (partitions: readonly number[]) => table.release(partitions) },
+    });
+    const resources = {
+      store,
+      table: watched,
+      tableMetrics: createTableMetrics(new Registry(), 'xact_events', systemClock),
+      metrics: createMetrics(new Registry()),
+      epoch: 0,
+    };
+    await using worker = await testWorker(eventIngester, { resources });
+    await worker.send(eventOf(), { wait: false });
+    await worker.advance('3s');
+    expect(worker.sent('tasks')).toEqual([]);
+    expect(worker.kafka.committed('xact.events.raw', 0)).toBeLessThan(1);
+    away = false;
+    await worker.advance('2s');
+    expect(worker.sent('tasks')).toHaveLength(2);
+    expect(worker.retries()).toEqual([]);
+    await table.close();
+    await store.close();
   });
 
   test('takes an event without attachments for what it is', async () => {

@@ -103,7 +103,7 @@ export const eventIngester = defineWorker({
     );
     for (const [record, reading] of readings) {
       for (const reason of reading.skipped) metrics.skipped(reason);
-      for (const task of tasksOf(reading, record.timestamp)) await ctx.send('tasks', task, { headers: record.headers });
+      for (const task of tasksOf(reading, record.timestamp)) await ctx.send('tasks', task);
     }
   },
 });
