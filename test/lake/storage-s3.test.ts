@@ -1,6 +1,7 @@
 /** The store conformance suite on a real S3 server, and the ways of S3 that a folder does not have. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 import {
   BucketMissingError,
   openStore,
@@ -125,6 +126,22 @@ describe('S3 answers in doubt', () => {
       await expect(fake.store.put('k', Buffer.from('mine'), { ifNoneMatch: true })).rejects.toBeInstanceOf(
         PreconditionFailedError,
       );
+    } finally {
+      await fake.close();
+    }
+  });
+
+  test('an aborted upload whose request never comes back is not waited for', async () => {
+    const arrived = Promise.withResolvers<void>();
+    const fake = await fakeS3(() => arrived.resolve());
+    try {
+      const controller = new AbortController();
+      const reason = new Error('partition lost');
+      const put = fake.store.putStream('k', Readable.from([Buffer.from('bytes')]), { signal: controller.signal });
+      put.catch(() => undefined);
+      await arrived.promise;
+      controller.abort(reason);
+      await expect(put).rejects.toBe(reason);
     } finally {
       await fake.close();
     }

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { BucketMissingError, InvalidKeyError } from './errors.ts';
@@ -67,6 +68,16 @@ describe('folder store, its own ways', () => {
     );
     expect(await keysOf(store)).toEqual(['a', 'b']);
     expect(await readdir(join(root, '.weir-tmp'))).toEqual([]);
+  });
+
+  test('a source is let go when the store fails before reading it', async () => {
+    const root = await folder();
+    const store = await openStore(pathToFileURL(root).href);
+    await rm(root, { recursive: true });
+    await writeFile(root, 'a file in its place');
+    const source = Readable.from([Buffer.from('1')]);
+    await expect(store.putStream('a', source)).rejects.toMatchObject({ code: expect.stringMatching(/^WEIR_STORE/) });
+    expect(source.destroyed).toBe(true);
   });
 
   test('an object cannot be a folder at the same time', async () => {

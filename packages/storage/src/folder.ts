@@ -140,6 +140,7 @@ class FolderStore implements ObjectStore {
       await this.#publish(temporary, key, false);
       return { bytes: watched.bytes };
     } catch (error) {
+      watched.abandon();
       await rm(temporary, { force: true }).catch(() => undefined);
       if (watched.failure) throw watched.failure.error;
       if (options.signal?.aborted) throw options.signal.reason;

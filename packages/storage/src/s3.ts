@@ -9,7 +9,7 @@
  */
 import { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
-import { type Clock, type Logger, type Random, redactUrl } from '@weir/core';
+import { type Cancel, type Clock, type Logger, type Random, redactUrl } from '@weir/core';
 import {
   BucketMissingError,
   ObjectNotFoundError,
@@ -31,6 +31,8 @@ const PART_BYTES = 8 * 1024 * 1024;
 /** 409 means that another conditional write of the key is under way; its outcome is known a moment later. */
 const CONFLICT_ATTEMPTS = 6;
 const CONFLICT_BACKOFF_MS = 40;
+/** How long an aborted upload may take to clean up before its caller goes on without it. */
+const ABORT_GRACE_MS = 2_000;
 
 export interface S3Credentials {
   readonly accessKeyId: string;
@@ -198,9 +200,10 @@ class S3Store implements ObjectStore {
         partSize: PART_BYTES,
         queueSize: 1,
       });
-      const { ETag } = await upload.done();
+      const { ETag } = await this.#unlessAbandoned(upload.done(), options.signal);
       return { bytes: watched.bytes, ...(ETag === undefined ? {} : { etag: ETag }) };
     } catch (error) {
+      watched.abandon();
       if (watched.failure) throw watched.failure.error;
       if (options.signal?.aborted) throw options.signal.reason;
       throw this.#wrap('putStream', key, error);
@@ -260,6 +263,24 @@ class S3Store implements ObjectStore {
 
   async close(): Promise<void> {
     this.#client.destroy();
+  }
+
+  /** An upload that is aborted cleans up after itself; one whose request does not come back is not waited for. */
+  async #unlessAbandoned<T>(upload: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    if (!signal) return upload;
+    const abandoned = Promise.withResolvers<never>();
+    let cancel: Cancel = () => undefined;
+    const arm = () => {
+      cancel = this.#options.clock.after(ABORT_GRACE_MS, () => abandoned.reject(signal.reason));
+    };
+    if (signal.aborted) arm();
+    else signal.addEventListener('abort', arm, { once: true });
+    try {
+      return await Promise.race([upload, abandoned.promise]);
+    } finally {
+      signal.removeEventListener('abort', arm);
+      cancel();
+    }
   }
 
   #at(key: string): { Bucket: string; Key: string } {

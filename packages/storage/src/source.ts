@@ -21,6 +21,12 @@ export class WatchedSource implements AsyncIterable<Uint8Array> {
     this.#onProgress = options.onProgress;
   }
 
+  /** Lets go of a source that was not read to its end, or not at all: a socket behind it must not stay open. */
+  abandon(): void {
+    const { destroy } = this.#source as { destroy?: unknown };
+    if (typeof destroy === 'function') destroy.call(this.#source);
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     const signal = this.#signal;
     let aborted: (() => void) | undefined;

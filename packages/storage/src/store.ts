@@ -39,7 +39,7 @@ export interface PutOptions {
 
 export interface PutStreamOptions {
   readonly contentType?: string;
-  /** Aborting rejects with `signal.reason` and leaves no object; once the last byte is acknowledged it is too late. */
+  /** Aborting rejects with `signal.reason` and leaves no object; once the source has ended it may be too late. */
   readonly signal?: AbortSignal;
   /** Bytes taken from the source so far; called at every chunk. */
   readonly onProgress?: (bytes: number) => void;
