@@ -141,6 +141,14 @@ describe('bounds of partitions', () => {
     expect(made.why).toContain(`${TOPIC}/7`);
   });
 
+  test('of a partition beyond its lanes a worker is asked for what the lanes can do, not for what arrives', () => {
+    const hot = (partition: number) => ({ lanes: 1, arrivalPerSecond: partition === 0 ? 60 : 1 });
+    expect(plan(group({ partitions: 4, running: 1, signals: hot }))).toMatchObject({
+      desired: 1,
+      reason: 'partition-bound',
+    });
+  });
+
   test('a backlog that its own lanes cannot clear in time asks for no more than they can do', () => {
     const made = plan(
       group({
@@ -221,8 +229,12 @@ describe('holds', () => {
   test('old signals give the plain lag rule', () => {
     const old = plan(group({ running: 2, behind: 5300, signals: { sentAt: NOW - 91_000 } }));
     expect(old).toMatchObject({ desired: 6, reason: 'stale-signal', workerPerSecond: undefined });
-    const some = (partition: number) => ({ sentAt: partition < 6 ? NOW - 91_000 : NOW, arrivalPerSecond: 10 });
-    expect(plan(group({ signals: some })).reason).toBe('steady');
+    const staleUpTo = (count: number) => (partition: number) => ({
+      sentAt: partition < count ? NOW - 91_000 : NOW,
+      arrivalPerSecond: 10,
+    });
+    expect(plan(group({ signals: staleUpTo(12) })).reason).toBe('steady');
+    expect(plan(group({ signals: staleUpTo(13) })).reason).toBe('stale-signal');
   });
 
   test('a group that has measured nothing yet grows by the plain lag rule and loses nobody', () => {
