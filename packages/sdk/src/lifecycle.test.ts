@@ -57,6 +57,21 @@ describe('untilStopped', () => {
     expect(await code).toBe(EXIT.cutShort);
   });
 
+  test('a drain that fails after it was left is nobody’s business', async () => {
+    let fail: (error: Error) => void = () => undefined;
+    const { clock, requests, code } = world({
+      drain: () =>
+        new Promise((_, reject) => {
+          fail = reject;
+        }),
+    });
+    requests.request('SIGTERM');
+    await clock.advance(35_000);
+    expect(await code).toBe(EXIT.cutShort);
+    fail(new Error('too late'));
+    await settle();
+  });
+
   test('a second request aborts at once', async () => {
     const { requests, calls, code, finish, cut } = world();
     requests.request('SIGTERM');

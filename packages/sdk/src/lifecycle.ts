@@ -90,8 +90,11 @@ export async function untilStopped(options: {
       () => 'drained' as const,
     );
   });
+  const drained = runnable.drain(cut.signal).then(() => 'drained' as const);
+  // Left without, it may still fail later: nobody is there to hear it then.
+  drained.catch(() => undefined);
   try {
-    const first = await Promise.race([runnable.drain(cut.signal).then(() => 'drained' as const), graceOver]);
+    const first = await Promise.race([drained, graceOver]);
     const seconds = (clock.monotonic() - since) / 1_000;
     if (first === 'over') log.error({ seconds }, 'what is in hand does not let go: leaving without it');
     else log.info({ seconds, complete: !cut.signal.aborted }, 'drained');

@@ -2,7 +2,8 @@ import { ManualClock, settle } from '@weir/core/testing';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { BreakerSettings } from '../config.ts';
-import { Breaker, type BreakerState, type Outcome, type Permit, WINDOW_BUCKETS } from './breaker.ts';
+import type { BreakerState } from '../metrics.ts';
+import { Breaker, type Outcome, type Permit, WINDOW_BUCKETS } from './breaker.ts';
 
 const settings: BreakerSettings = { minCalls: 4, windowMs: 10_000, failureShare: 0.5, coolDownMs: 3_000 };
 

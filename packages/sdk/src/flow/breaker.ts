@@ -17,8 +17,7 @@ import { EventEmitter } from 'node:events';
 import type { Cancel, Clock } from '@weir/core';
 import CircuitBreaker from 'opossum';
 import type { BreakerSettings } from '../config.ts';
-
-export type BreakerState = 'closed' | 'open' | 'half-open';
+import type { BreakerState } from '../metrics.ts';
 
 /** opossum's rolling window, in buckets: the owner calls `rotate` every `windowMs / WINDOW_BUCKETS`. */
 export const WINDOW_BUCKETS = 10;

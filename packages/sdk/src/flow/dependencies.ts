@@ -16,7 +16,8 @@ import type { Cancel, Clock } from '@weir/core';
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { BreakerSettings, Resolved } from '../config.ts';
 import { DependencyDownError, RetryableError } from '../errors.ts';
-import { Breaker, type BreakerState, type Outcome, WINDOW_BUCKETS } from './breaker.ts';
+import type { BreakerState } from '../metrics.ts';
+import { Breaker, type Outcome, WINDOW_BUCKETS } from './breaker.ts';
 
 export interface DependencyMoved {
   readonly dependency: string;
