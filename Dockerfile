@@ -37,9 +37,11 @@ COPY packages packages
 RUN node node_modules/typescript/bin/tsc -b tsconfig.build.json
 
 FROM manifests AS service
+# the downloads of the stage before: no service needs the network
+COPY --from=build /root/.npm /root/.npm
 ARG SERVICE
 RUN test -n "$SERVICE" || { echo "say which service: --build-arg SERVICE=download-worker" >&2; exit 1; }
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund --workspace "packages/$SERVICE" \
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund --prefer-offline --workspace "packages/$SERVICE" \
  && find node_modules -type f \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' -o -name '*.map' -o -name '*.md' \) -delete
 COPY --from=build /build/packages /build/built
 # node_modules/@weir holds a link for each package that the service uses: these, and only these, get their dist
