@@ -238,6 +238,18 @@ describe('manifests', () => {
     expect(again).toMatchObject({ drainTimeoutMs: 45_000, metricsPort: 8000, warnings: [] });
   });
 
+  test('a worker that waits for others’ retries is judged by what is due, not by its lag', () => {
+    const waiting = defineWorker({
+      name: 'retry-scheduler',
+      consumes: topic('downloads.retry.5m', z.object({}), { partitions: 3 }),
+      handle: () => undefined,
+    });
+    const [rule] = parse(renderManifests([...resolved, resolve(waiting, env)], options)).get('monitoring/alerts.yaml')!;
+    const { expr } = texts(at(rule!, 'spec.groups.0.rules.0')) as { expr: string };
+    expect(expr).toContain('kafka_consumer_lag{group=~"xact-event-ingester|xact-download-worker"}');
+    expect(expr).toContain('weir_backlog_records{group=~"xact-retry-scheduler"}) > 10000');
+  });
+
   test('alerts name each group once, and only what somebody measures', () => {
     const [rule] = render().get('monitoring/alerts.yaml')!;
     const rules = at(rule!, 'spec.groups.0.rules') as unknown as { alert: string; expr: string }[];

@@ -25,13 +25,28 @@ function sources(resolved: readonly Resolved[]): readonly string[] {
   return resolved.filter((each) => each.consumes.every((topic) => !filled.has(topic.name))).map((each) => each.group);
 }
 
+/** Workers that read the retry topics of others: most of what they are behind is not due, and no reason to wake anybody. */
+function waiters(resolved: readonly Resolved[]): readonly string[] {
+  const waiting = new Set(resolved.flatMap((each) => each.retry.map((retry) => retry.topic)));
+  return resolved.filter((each) => each.consumes.some((topic) => waiting.has(topic.name))).map((each) => each.group);
+}
+
 /** Whether a service of the pipeline has metrics of its own that alerts look at. */
 const DOWNLOADS = 'download-worker';
 
 export function alerts(resolved: readonly Resolved[]): readonly Alert[] {
   const groups = resolved.map((each) => each.group).join('|');
   const of = (metric: string) => `${metric}{group=~"${groups}"}`;
-  const lag = `sum by (group) (max by (group, topic, partition) (${of('kafka_consumer_lag')}))`;
+  const waiting = waiters(resolved);
+  const prompt = resolved.map((each) => each.group).filter((group) => !waiting.includes(group));
+  /** Lag, as other tools show it; of those who wait on purpose, what is due. */
+  const lagOver = (records: number) =>
+    [
+      `sum by (group) (max by (group, topic, partition) (kafka_consumer_lag{group=~"${prompt.join('|')}"})) > ${records}`,
+      ...(waiting.length === 0
+        ? []
+        : [`max by (group) (weir_backlog_records{group=~"${waiting.join('|')}"}) > ${records}`]),
+    ].join(' or ');
   const backlog = `max by (group) (${of('weir_backlog_records')})`;
   const running = `max by (group) (${of('weir_running_replicas')})`;
   const consumed = (status = '') =>
@@ -40,14 +55,14 @@ export function alerts(resolved: readonly Resolved[]): readonly Alert[] {
   return [
     {
       name: 'WeirLagCritical',
-      expr: `${lag} > 10000`,
+      expr: lagOver(10_000),
       for: '5m',
       severity: 'critical',
       summary: 'Group {{ $labels.group }} is {{ $value }} records behind: `weir plan` says what bounds it.',
     },
     {
       name: 'WeirLagHigh',
-      expr: `${lag} > 5000`,
+      expr: lagOver(5000),
       for: '10m',
       severity: 'warning',
       summary: 'Group {{ $labels.group }} is {{ $value }} records behind.',
