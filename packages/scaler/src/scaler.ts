@@ -58,6 +58,11 @@ export class Scaler {
         new ScalingView({ admin, worker, clock, intervalMs, log: log.child({ worker: worker.name }) }),
       ]),
     );
+    // In the log of the scaler, which is one; workers keep such a view each and would all say the same.
+    for (const view of this.#views.values())
+      view.on('plan:changed', ({ worker, to }) =>
+        log.info({ worker, desired: to.desired, running: to.running, reason: to.reason }, to.why),
+      );
   }
 
   get grpcPort(): number {

@@ -132,6 +132,20 @@ describe('view', () => {
     view.stop();
   });
 
+  test('a change of the plan is told once, with what was and what is', async () => {
+    const { clock, group, view } = watching();
+    const told: string[] = [];
+    view.on('plan:changed', ({ from, to }) =>
+      told.push(`${from.reason} ${from.desired} -> ${to.reason} ${to.desired}`),
+    );
+    await view.start();
+    await clock.advance(30_000);
+    busy(group, clock, 2);
+    await clock.advance(30_000);
+    expect(told).toEqual(['idle 1 -> steady 2']);
+    view.stop();
+  });
+
   test('an outage is logged once, as is its end', async () => {
     const lines: string[] = [];
     const note = (_: object, message?: string) => void lines.push(message ?? '');

@@ -7,6 +7,7 @@
  * metrics endpoint that waits for a broker takes the HPA down with it. All observers look at the same multiples of the
  * interval, so that replicas which are asked in turn give the same answer.
  */
+import { EventEmitter } from 'node:events';
 import { type Cancel, type Clock, describeError, type Logger } from '@weir/core';
 import type { Admin } from '../kafka/port.ts';
 import type { TopologyWorker } from '../topology.ts';
@@ -61,6 +62,11 @@ export interface ScalingViewOptions {
   readonly log: Logger;
 }
 
+export type ScalingViewEvents = {
+  /** Another number is wanted, or for another reason, than at the last look that succeeded. */
+  'plan:changed': [event: { readonly worker: string; readonly from: Plan; readonly to: Plan }];
+};
+
 /** An answer older than this is none: KEDA's fallback or the HPA's "hold" is better than acting on it. */
 export const ANSWER_TOO_OLD_MS = 90_000;
 /** A look that takes longer is given up. */
@@ -72,7 +78,7 @@ interface Good {
   readonly atMs: number;
 }
 
-export class ScalingView {
+export class ScalingView extends EventEmitter<ScalingViewEvents> {
   readonly #options: ScalingViewOptions;
   #good: Good | undefined;
   #failure: string | undefined;
@@ -82,6 +88,7 @@ export class ScalingView {
   #era = 0;
 
   constructor(options: ScalingViewOptions) {
+    super();
     this.#options = options;
   }
 
@@ -142,7 +149,7 @@ export class ScalingView {
       const before = this.#good?.plan;
       this.#good = { snapshot, plan: made, atMs };
       if (before && (before.desired !== made.desired || before.reason !== made.reason))
-        log.info({ worker: worker.name, desired: made.desired, running: made.running, reason: made.reason }, made.why);
+        this.emit('plan:changed', { worker: worker.name, from: before, to: made });
     } catch (error) {
       if (era !== this.#era) return;
       const failure = describeError(error);

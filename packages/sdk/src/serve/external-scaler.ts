@@ -169,14 +169,22 @@ function credentialsOf(grpc: typeof grpcJs, tls: ExternalScalerOptions['tls']): 
   return grpc.ServerCredentials.createSsl(tls.ca ? Buffer.from(tls.ca) : null, [pair], tls.ca !== undefined);
 }
 
-function bind(server: grpcJs.Server, port: number, credentials: grpcJs.ServerCredentials): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(`0.0.0.0:${port}`, credentials, (error, bound) => {
-      if (!error) resolve(bound);
-      else
-        reject(
-          /EADDRINUSE|address already in use/i.test(error.message) ? new PortTakenError(port, { cause: error }) : error,
-        );
+/** On every address of both families where the machine has both. */
+async function bind(server: grpcJs.Server, port: number, credentials: grpcJs.ServerCredentials): Promise<number> {
+  const on = (host: string): Promise<number> =>
+    new Promise((resolve, reject) => {
+      server.bindAsync(`${host}:${port}`, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
     });
-  });
+  try {
+    return await on('[::]').catch((error: Error) => {
+      if (taken(error)) throw error;
+      return on('0.0.0.0');
+    });
+  } catch (error) {
+    throw taken(error as Error) ? new PortTakenError(port, { cause: error }) : error;
+  }
+}
+
+function taken(error: Error): boolean {
+  return /EADDRINUSE|address already in use/i.test(error.message);
 }
