@@ -22,7 +22,7 @@ import { PreconditionFailedError, StoreUnavailableError } from '@weir/storage';
 import type { Action, AddFile, CommitInfo, LogState } from './actions.ts';
 import { writeCheckpoint } from './checkpoint.ts';
 import { type Cut, cut, type EncodedSlice } from './cut.ts';
-import { CommitConflictError, TableClosedError } from './errors.ts';
+import { CommitConflictError, TableClosedError, TableMissingError } from './errors.ts';
 import { FileWriter, sameRows, type WrittenFiles } from './file-writer.ts';
 import type { KeyIndex } from './key-index.ts';
 import { READ_AHEAD, type TableLog } from './log.ts';
@@ -69,6 +69,7 @@ export class Committer {
   #checkpoint: Promise<void> | undefined;
   #commitMs = FIRST_COMMIT_MS;
   #closed = false;
+  #refusal: { readonly error: unknown } | undefined;
 
   constructor(options: {
     spec: TableSpec;
@@ -113,13 +114,19 @@ export class Committer {
 
   /** Brings the state to the newest version. Only within `exclusive`. */
   async refresh(): Promise<LogState> {
+    return this.#catchUp(Number.POSITIVE_INFINITY);
+  }
+
+  async #catchUp(version: number): Promise<LogState> {
     // One question when there is nothing new; more at once the further behind this process turns out to be.
-    for (let width = 1; ; width = Math.min(width * 2, READ_AHEAD)) {
+    for (let width = 1; this.#state.version < version; width = Math.min(width * 2, READ_AHEAD)) {
       const next = this.#state.version + 1;
-      const versions = await this.#log.readFrom(next, width);
+      const count = Math.min(width, version - this.#state.version);
+      const versions = await this.#log.readFrom(next, count);
       for (const [index, actions] of versions.entries()) await this.#absorb(next + index, actions);
-      if (versions.length < width) return this.#state;
+      if (versions.length < count) break;
     }
+    return this.#state;
   }
 
   /** Waits for what is under way, a checkpoint included. Safe twice. */
@@ -159,6 +166,8 @@ export class Committer {
       for (let attempt = 1; ; ) {
         this.#dropAborted(live);
         if (live.size === 0) return;
+        if (this.#refusal) await this.refresh();
+        if (this.#refusal) throw this.#refusal.error;
         const slices = [...live].flatMap((pending) => pending.slices);
         await this.loadKeys(slices.flatMap(({ appId, partition }) => (appId === undefined ? [] : partition)));
         const found = cut(
@@ -227,17 +236,27 @@ export class Committer {
       actions.flatMap(({ txn }) => txn ?? []),
     );
     this.#state.apply(version, actions);
-    if (actions.some(({ protocol, metaData }) => protocol || metaData)) {
-      const { metaData } = this.#state.check(this.#log.location);
-      checkSchema(this.#spec, metaData, this.#log.location);
+    if (actions.some(({ protocol, metaData }) => protocol || metaData)) this.#judge();
+  }
+
+  /** The table was changed by somebody: may this process still write to it? Remembered until it is changed again. */
+  #judge(): void {
+    try {
+      checkSchema(this.#spec, this.#state.check(this.#log.location).metaData, this.#log.location);
+      this.#refusal = undefined;
+    } catch (error) {
+      this.#refusal = { error };
     }
   }
 
-  /** Loads the keys of partitions at the state's version, unless they are held. Only within `exclusive`. */
+  /** Loads the keys of partitions from the newest version, unless they are held. Only within `exclusive`. */
   async loadKeys(partitions: readonly number[] | 'everything'): Promise<void> {
     if (!this.#keys?.lacks(partitions)) return;
-    const state = await this.#log.load({ withFiles: true, version: this.#state.version });
-    if (state) await this.#keys.load(partitions, state);
+    const state = await this.#log.load({ withFiles: true });
+    if (!state) throw new TableMissingError(this.#log.location);
+    // Both at the same version: what comes later is absorbed, commit by commit.
+    await this.#catchUp(state.version);
+    await this.#keys.load(partitions, state);
   }
 
   #actions(id: string, found: Cut, adds: readonly AddFile[]): Action[] {
@@ -263,19 +282,20 @@ export class Committer {
       if (appId === undefined) continue;
       for (const { key } of found.kept[index] ?? []) if (key !== undefined) this.#keys?.add(partition, key);
     }
-    if (version > 0 && version % this.#checkpointEvery === 0) this.#startCheckpoint(version);
+    if (version > 0 && version % this.#checkpointEvery === 0) this.#startCheckpoint();
   }
 
-  #startCheckpoint(version: number): void {
+  /** Of the newest version, beside the appends. */
+  #startCheckpoint(): void {
     if (this.#checkpoint) return;
     this.#checkpoint = (async () => {
-      const state = await this.#log.load({ withFiles: true, version });
+      const state = await this.#log.load({ withFiles: true });
       if (state) await writeCheckpoint(this.#log, state, this.#clock.now());
     })()
       .catch((error: unknown) => {
         // A table without this checkpoint is only slower to open; the next one makes up for it.
         const why = redactText(describeError(error));
-        this.#logger.warn({ table: this.#spec.name, version, error: why }, 'checkpoint not written');
+        this.#logger.warn({ table: this.#spec.name, error: why }, 'checkpoint not written');
       })
       .finally(() => {
         this.#checkpoint = undefined;

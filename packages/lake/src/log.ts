@@ -62,13 +62,13 @@ export class TableLog {
   }
 
   /**
-   * The state of the table, at `version` or the newest. Undefined when there is no table.
-   * @throws TableCorruptError when a version in the middle is missing
+   * The newest state of the table; undefined when there is none.
+   * @throws TableCorruptError when neither the log nor the last checkpoint is whole
    */
-  async load(options: { withFiles: boolean; version?: number }): Promise<LogState | undefined> {
+  async load(options: { withFiles: boolean }): Promise<LogState | undefined> {
     const hint = await this.#lastCheckpoint();
     let state = new LogState(options);
-    if (hint && hint.version <= (options.version ?? Number.POSITIVE_INFINITY)) {
+    if (hint) {
       try {
         await readCheckpoint(this, hint, state);
       } catch (error) {
@@ -77,22 +77,18 @@ export class TableLog {
         state = new LogState(options);
       }
     }
-    const upTo = options.version ?? Number.POSITIVE_INFINITY;
     for (;;) {
       const from = state.version + 1;
-      const count = Math.min(from === 0 ? 1 : READ_AHEAD, upTo - state.version);
-      if (count <= 0) return state;
+      // Most tables that are opened without a version 0 are about to be made: one question will do.
+      const count = from === 0 ? 1 : READ_AHEAD;
       const versions = await this.readFrom(from, count);
       for (const [index, actions] of versions.entries()) state.apply(from + index, actions);
-      if (versions.length === count) continue;
-      if (options.version !== undefined) {
-        throw new TableCorruptError(this.location, `version ${state.version + 1} is missing`);
-      }
-      if (state.version >= 0) return state;
-      // A checkpoint is spoken of, so there was a table: it must not be taken for a new one.
-      if (hint) throw new TableCorruptError(this.location, 'version 0 is missing, and so is the last checkpoint');
-      return undefined;
+      if (versions.length < count) break;
     }
+    if (state.version >= 0) return state;
+    // A checkpoint is spoken of, so there was a table: it must not be taken for a new one.
+    if (hint) throw new TableCorruptError(this.location, 'version 0 is missing, and so is the last checkpoint');
+    return undefined;
   }
 
   async #lastCheckpoint(): Promise<{ version: number; parts: number | undefined } | undefined> {

@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { silentLogger } from '@weir/core';
 import { ManualClock } from '@weir/core/testing';
@@ -243,6 +243,7 @@ describe('a store that fails', () => {
 
   test('an outage that lasts leaves the commit in doubt; its files stay, and the repeat writes no row twice', async () => {
     const table = await open();
+    await table.assign([0]);
     folder.store.fail({ operation: 'put', when: 'after', key: commit });
     folder.store.fail({ operation: 'get', when: 'before', key: commit });
     await expect(table.append([sliceOf(0, 0, 8)])).rejects.toBeInstanceOf(StoreUnavailableError);
@@ -360,7 +361,13 @@ describe('opening', () => {
     await change(1, (fields) => [...fields, { name: 'extra', type: 'string', nullable: true, metadata: {} }]);
     expect(await table.append([sliceOf(0, 0, 2)])).toMatchObject({ version: 2, written: 3 });
     await change(3, (fields) => fields.filter(({ name }) => name !== 'text'));
-    await expect(table.append([sliceOf(0, 3, 5)])).rejects.toBeInstanceOf(SchemaDiffersError);
+    // Not only once: it stays refused until the table fits again.
+    for (let round = 0; round < 2; round++) {
+      await expect(table.append([sliceOf(0, 3, 5)])).rejects.toBeInstanceOf(SchemaDiffersError);
+    }
+    await change(4, (fields) => fields);
+    expect(await table.append([sliceOf(0, 3, 5)])).toMatchObject({ version: 5, written: 3 });
+    expect(await parquetFiles()).toBe(6);
   });
 
   test('after a checkpoint the state is the same: rows, keys, positions', async () => {
@@ -371,13 +378,10 @@ describe('opening', () => {
     await table.close();
     await expect(table.append([sliceOf(0, 0, 0)])).rejects.toBeInstanceOf(TableClosedError);
     const log = 'tables/model/_delta_log/';
-    expect((await keysIn(folder.other, log)).filter((key) => key.includes('checkpoint'))).toEqual([
-      `${log}00000000000000000010.checkpoint.parquet`,
-      `${log}00000000000000000020.checkpoint.parquet`,
-      `${log}_last_checkpoint`,
-    ]);
+    const { version: last } = JSON.parse(await readFile(join(folder.path, log, '_last_checkpoint'), 'utf8'));
+    expect(last).toBeGreaterThanOrEqual(20);
     // Only the checkpoint and what came after it are needed.
-    for (let version = 0; version < 20; version++) {
+    for (let version = 0; version < last; version++) {
       await rm(join(folder.path, log, `${String(version).padStart(20, '0')}.json`));
     }
     const again = await openOther();
@@ -392,7 +396,7 @@ describe('opening', () => {
       ]),
     );
     expect(await again.append([sliceOf(0, 44, 44, () => '0-0')])).toMatchObject({ written: 0, droppedByKey: 1 });
-    await rm(join(folder.path, log, '00000000000000000020.checkpoint.parquet'));
+    await rm(join(folder.path, log, `${String(last).padStart(20, '0')}.checkpoint.parquet`));
     await expect(openOther()).rejects.toBeInstanceOf(TableCorruptError);
   });
 
@@ -401,7 +405,8 @@ describe('opening', () => {
     for (let batch = 0; batch < 12; batch++) await table.append([sliceOf(0, batch, batch)]);
     await table.close();
     const log = join(folder.path, 'tables/model/_delta_log');
-    await writeFile(join(log, '00000000000000000010.checkpoint.parquet'), 'not parquet');
+    const [checkpoint] = (await readdir(log)).filter((name) => name.endsWith('.checkpoint.parquet'));
+    await writeFile(join(log, checkpoint ?? ''), 'not parquet');
     expect(await readRows(await openOther())).toHaveLength(12);
     await writeFile(join(log, '_last_checkpoint'), 'not json');
     expect(await readRows(await openOther())).toHaveLength(12);
