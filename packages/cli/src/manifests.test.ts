@@ -1,7 +1,9 @@
+import { fileURLToPath } from 'node:url';
 import { defineWorker, METRIC_ROWS, resolve, topic, topologyOf } from '@weir/sdk';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
+import { MANIFEST_DEFAULTS, manifestFiles, staleFiles } from './commands/manifests.ts';
 import { type ManifestOptions, renderManifests } from './manifests.ts';
 
 const raw = topic('events.raw', z.object({}), { partitions: 12 });
@@ -269,4 +271,9 @@ describe('manifests', () => {
       }
     }
   });
+});
+
+test('deploy/k8s is what the declarations say today: else run `npm run weir -- manifests --all`', async () => {
+  const folder = fileURLToPath(new URL('../../../deploy/k8s', import.meta.url));
+  expect(await staleFiles(folder, await manifestFiles({ ...MANIFEST_DEFAULTS, set: {} }), true)).toEqual([]);
 });
