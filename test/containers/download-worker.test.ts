@@ -62,7 +62,7 @@ describe.skipIf(!asked)('a container of the download worker', () => {
       ...['--env', 'ALLOW_PRIVATE_ADDRESSES=true', '--env', 'ALLOWED_FILE_TYPES=*', '--read-only', '--tmpfs', '/tmp'],
       image,
     );
-  }, 420_000);
+  }, 600_000);
 
   afterAll(async () => {
     await docker('rm', '--force', container).catch(() => undefined);

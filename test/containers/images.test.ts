@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { asked, buildImage, docker, imageOf, runToEnd } from './docker.ts';
 
 const SERVICES = ['ingester', 'download-worker', 'result-processor', 'retry-scheduler', 'dlq-handler', 'scaler', 'cli'];
-const BUILD_MS = 420_000;
+const BUILD_MS = 600_000;
 
 describe.skipIf(!asked)('images', () => {
   beforeAll(async () => {
