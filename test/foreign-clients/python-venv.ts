@@ -17,20 +17,35 @@ export interface PythonVenv {
 
 /** @param pin  a requirement with an exact version: `aiokafka==0.12.0` */
 export async function pythonVenv(pin: string): Promise<PythonVenv> {
+  try {
+    return { python: await make(pin), problem: '' };
+  } catch (error) {
+    return { python: undefined, problem: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+async function make(pin: string): Promise<string> {
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'weir');
   const home = join(cache, `venv-${pin.replaceAll(/[^a-zA-Z0-9.]+/g, '-')}`);
   const python = join(home, 'bin', 'python');
   const module = pin.split('=')[0]!;
-  if (existsSync(python) && (await works(python, ['-c', `import ${module}`]))) return { python, problem: '' };
+  if (existsSync(python) && (await works(python, ['-c', `import ${module}`]))) return python;
   if (!(await works('python3', ['-c', 'import venv, ensurepip']))) {
-    return { python: undefined, problem: 'install Python 3 with its venv module (python3-venv)' };
+    throw new Error('install Python 3 with its venv module (python3-venv)');
   }
   await mkdir(cache, { recursive: true });
   await rm(home, { recursive: true, force: true });
-  const made = await run('python3', ['-m', 'venv', home], { timeoutMs: 120_000 });
-  if (made.code !== 0) return { python: undefined, problem: `python3 -m venv failed: ${made.stderr.trim()}` };
-  const installed = await run(python, ['-m', 'pip', 'install', '--quiet', pin], { timeoutMs: 180_000 });
-  if (installed.code === 0) return { python, problem: '' };
-  await rm(home, { recursive: true, force: true });
-  return { python: undefined, problem: `pip install ${pin} failed: ${installed.stderr.trim().split('\n').at(-1)}` };
+  try {
+    await must('python3', ['-m', 'venv', home]);
+    await must(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', pin]);
+  } catch (error) {
+    await rm(home, { recursive: true, force: true });
+    throw error;
+  }
+  return python;
+}
+
+async function must(program: string, args: readonly string[]): Promise<void> {
+  const { code, stderr } = await run(program, args, { timeoutMs: 180_000 });
+  if (code !== 0) throw new Error(`${program} ${args.join(' ')} failed: ${stderr.trim().split('\n').at(-1)}`);
 }

@@ -174,14 +174,19 @@ describe('sessions', () => {
     expect(group.heartbeat(other.memberId, null, 2)).toBe(CODES.REBALANCE_IN_PROGRESS);
   });
 
-  test('a member that waits for its join is alive however long it takes', async () => {
+  test('a member that waits for its join is alive however long it takes, new or not', async () => {
     const first = await alone();
+    const second = group.join(request());
+    await group.join(request({ memberId: first.memberId }));
+    const { memberId } = await second;
     void group.join(request({ sessionTimeoutMs: 1_000 }));
+    void group.join(request({ memberId }));
     for (let round = 0; round < 5; round++) {
       await clock.advance(5_000);
-      group.heartbeat(first.memberId, null, 1);
+      group.heartbeat(first.memberId, null, 2);
     }
-    expect(group.members.size).toBe(2);
+    expect(group.state).toBe('PreparingRebalance');
+    expect(group.members.size).toBe(3);
   });
 
   test('a member that joined and never syncs is dropped after the rebalance timeout', async () => {
@@ -268,6 +273,27 @@ describe('static members', () => {
     expect(group.state).toBe('Stable');
     expect((await syncOf(back.memberId, 1)).assignment.toString()).toBe('mine');
     expect(group.heartbeat(first.memberId, 'one', 1)).toBe(CODES.FENCED_INSTANCE_ID);
+  });
+
+  test('it keeps its place through a rebalance it misses, until its session ends', async () => {
+    const absent = await group.join(request({ groupInstanceId: 'one', sessionTimeoutMs: 100_000 }));
+    const second = group.join(request());
+    await clock.advance(60_000);
+    const joined = await second;
+    expect(joined.members.map(({ memberId }) => memberId)).toEqual([absent.memberId, joined.memberId]);
+    expect(joined.leader).toBe(joined.memberId);
+  });
+
+  test('when only absent static members are left, the group waits for them and no generation is made', async () => {
+    await group.join(request({ groupInstanceId: 'one', sessionTimeoutMs: 100_000 }));
+    const second = await group.join(request({ needsMemberId: true }));
+    void group.join(request({ memberId: second.memberId }));
+    group.leave(second.memberId, null);
+    await clock.advance(60_000);
+    expect(group.state).toBe('PreparingRebalance');
+    expect(group.generation).toBe(1);
+    await clock.advance(100_000);
+    expect(group.state).toBe('Empty');
   });
 
   test('it leaves by its instance id alone', async () => {

@@ -387,8 +387,8 @@ export class Group {
       // A static member stays until its session ends, so that a quick restart moves nothing.
       if (!member.joining && member.groupInstanceId === null) this.#dropMember(member, CODES.UNKNOWN_MEMBER_ID);
     }
-    this.generation++;
     if (this.members.size === 0) {
+      this.generation++;
       this.protocolName = null;
       this.leader = null;
       this.#move('Empty');
@@ -397,10 +397,10 @@ export class Group {
     const joined = [...this.members.values()].filter((member) => member.joining);
     if (joined.length === 0) {
       // Only absent static members are left: wait for them, or for the end of their sessions.
-      this.generation--;
       this.#cancelRebalance = this.#clock.after(this.#rebalanceTimeoutMs(), () => this.#complete());
       return;
     }
+    this.generation++;
     if (!joined.some((member) => member.id === this.leader)) this.leader = joined[0]!.id;
     this.protocolName = electProtocol([...this.members.values()]);
     this.#move('CompletingRebalance');
