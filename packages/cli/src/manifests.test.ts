@@ -244,12 +244,18 @@ describe('manifests', () => {
     const waiting = defineWorker({
       name: 'retry-scheduler',
       consumes: topic('downloads.retry.5m', z.object({}), { partitions: 3 }),
+      produces: { raw },
       handle: () => undefined,
     });
     const [rule] = parse(renderManifests([...resolved, resolve(waiting, env)], options)).get('monitoring/alerts.yaml')!;
     const { expr } = texts(at(rule!, 'spec.groups.0.rules.0')) as { expr: string };
     expect(expr).toContain('kafka_consumer_lag{group=~"xact-event-ingester|xact-download-worker"}');
     expect(expr).toContain('weir_backlog_records{group=~"xact-retry-scheduler"}) > 10000');
+    // That it sends back to events.raw makes that topic no less the source.
+    const rules = at(rule!, 'spec.groups.0.rules') as unknown as { alert: string; expr: string }[];
+    expect(rules.filter(({ alert }) => alert === 'WeirOldestRecord').map((each) => each.expr)).toEqual([
+      'max by (group) (weir_backlog_seconds{group="xact-event-ingester"}) > 60',
+    ]);
   });
 
   test('alerts name each group once, and only what somebody measures', () => {

@@ -13,16 +13,15 @@ interface Alert {
   readonly summary: string;
 }
 
-/** Workers whose topics nobody else of the pipeline fills: their oldest record is how far behind the source we are. */
+/**
+ * Workers whose topics nobody else of the pipeline fills: their oldest record is how far behind the source we are. Those
+ * that send retries and dead letters back to where they came from fill nothing.
+ */
 function sources(resolved: readonly Resolved[]): readonly string[] {
-  const filled = new Set(
-    resolved.flatMap((each) => [
-      ...Object.values(each.produces).map((topic) => topic.name),
-      ...each.retry.map((retry) => retry.topic),
-      each.deadLetters,
-    ]),
-  );
-  return resolved.filter((each) => each.consumes.every((topic) => !filled.has(topic.name))).map((each) => each.group);
+  const aside = new Set(resolved.flatMap((each) => [...each.retry.map((retry) => retry.topic), each.deadLetters]));
+  const onwards = resolved.filter((each) => !each.consumes.some((topic) => aside.has(topic.name)));
+  const filled = new Set(onwards.flatMap((each) => Object.values(each.produces).map((topic) => topic.name)));
+  return onwards.filter((each) => each.consumes.every((topic) => !filled.has(topic.name))).map((each) => each.group);
 }
 
 /** Workers that read the retry topics of others: most of what they are behind is not due, and no reason to wake anybody. */
