@@ -17,6 +17,7 @@ import {
   TransferBrokenError,
   UrlRefusedError,
 } from './errors.ts';
+import { isUnwell } from './outcome.ts';
 import { retryAfterMs } from './retry-after.ts';
 
 export interface FileAnswer {
@@ -59,7 +60,6 @@ export interface Fetcher {
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const FILES = new Set([200, 203]);
-const UNWELL = new Set([408, 425, 429]);
 const LOGIN = /(^|[/._-])(log-?in|log-?on|sign-?in|sso|saml2?|oauth2?|authenticate)([/._?-]|$)/i;
 /** How S3 and its relatives say that a signature has run out (HTTP 403, some HTTP 400). */
 const EXPIRED = /request has expired|<code>expiredtoken<\/code>|signature (has )?expired|token (has )?expired/i;
@@ -76,8 +76,6 @@ export async function openFetcher(options: FetcherOptions): Promise<Fetcher> {
     headersTimeout: options.idleTimeoutMs,
     bodyTimeout: options.idleTimeoutMs,
     keepAliveTimeout: 10_000,
-    // Idle sockets of many hosts add up; a host is done with when its last transfer is.
-    maxOrigins: 1024,
     pipelining: 1,
   });
 
@@ -105,7 +103,7 @@ export async function openFetcher(options: FetcherOptions): Promise<Fetcher> {
         await drain(response);
         return redirectAnswer(response, url);
       }
-      if (response.statusCode >= 500 || UNWELL.has(response.statusCode)) {
+      if (isUnwell(response.statusCode)) {
         await drain(response);
         const after = retryAfterMs(headerOf(response, 'retry-after'), options.clock.now());
         throw new HttpStatusError(url.host, response.statusCode, after);
