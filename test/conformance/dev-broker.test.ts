@@ -1,5 +1,9 @@
 import { startBroker } from '@weir/dev-broker';
+import { expect, test } from 'vitest';
+import { BrokerUnreachableError } from '../../packages/sdk/src/errors.ts';
+import { Bench } from './harness.ts';
 import { kafkaSuite } from './kafka-suite.ts';
+import { until } from './member.ts';
 
 kafkaSuite(
   'dev broker',
@@ -9,3 +13,40 @@ kafkaSuite(
   },
   { transactions: false },
 );
+
+kafkaSuite(
+  'dev broker of three nodes',
+  async () => {
+    const broker = await startBroker({ port: 0, nodes: 3 });
+    return { brokers: broker.brokers, sessionTimeoutMs: 2_000, stop: () => broker.stop() };
+  },
+  { transactions: false },
+);
+
+test('a broker that is not there is said to be missing, looked for, and used when it comes', async () => {
+  const placeholder = await startBroker({ port: 0 });
+  const [address] = placeholder.brokers;
+  await placeholder.stop();
+  const bench = new Bench({ brokers: [address!], sessionTimeoutMs: 2_000, stop: async () => undefined });
+  try {
+    const member = await bench.member().start();
+    const producer = bench.port.producer();
+    bench.atEnd(() => producer.stop());
+    await producer.start();
+    let written = false;
+    void producer.send({ topic: bench.topic, key: 'k', value: Buffer.from('v') }, (error) => {
+      written = error === null;
+    });
+    await until('it is said', () => member.consumer.status.detail.includes(`no Kafka broker answers at ${address}`));
+    expect(member.consumer.status.state).toBe('connecting');
+    await expect(bench.admin.listGroups()).rejects.toThrow(BrokerUnreachableError);
+    expect(written).toBe(false);
+    const broker = await startBroker({ port: Number(address!.split(':')[1]) });
+    bench.atEnd(() => broker.stop());
+    await bench.createTopic(1);
+    await until('the record is written', () => written, 30_000);
+    await until('and read', () => member.delivered === 1, 30_000);
+  } finally {
+    await bench.close();
+  }
+});

@@ -87,12 +87,15 @@ export class KafkajsConsumer implements Consumer {
       const beganMs = clock.monotonic();
       try {
         await membership.open();
-        this.#loggedMs = Number.NEGATIVE_INFINITY;
         const { reason, error } = await membership.ended;
         if (reason === 'stopped') break;
-        this.#say('crashed', `${WHY[reason]}: ${describeError(error)}`);
-        log.info({ error, reason }, `${WHY[reason]}; joining again with a new client`);
-        if (clock.monotonic() - beganMs > HEALTHY_MS) waitMs = FIRST_WAIT_MS;
+        const detail = `${WHY[reason]}: ${describeError(error)}`;
+        this.#say('crashed', detail);
+        if (clock.monotonic() - beganMs > HEALTHY_MS) {
+          // Routine: a connection that broke during a join is enough.
+          waitMs = FIRST_WAIT_MS;
+          log.info({ reason }, `${detail}; joining again with a new client`);
+        } else this.#warn({ error, reason }, `${detail}; joining again with a new client`);
       } catch (error) {
         if (stop.aborted) break;
         await this.#cannotConnect(error);
@@ -108,7 +111,7 @@ export class KafkajsConsumer implements Consumer {
 
   /** Says what is wrong: in the status always, in the log at once and then every half minute. */
   async #cannotConnect(error: unknown): Promise<void> {
-    const { clock, log, settings } = this.#context;
+    const { settings } = this.#context;
     let said: Error = new BrokerUnreachableError(settings.brokers, describeError(error), { cause: error });
     const type = errorType(error);
     if (type === 'UNKNOWN_TOPIC_OR_PARTITION') {
@@ -118,17 +121,31 @@ export class KafkajsConsumer implements Consumer {
         missing.length > 0 ? missing : this.#options.topics,
         'create them with `weir topics create`; the consumer goes on looking for them',
       );
-    } else if (type !== undefined) said = error instanceof Error ? error : new Error(describeError(error));
+    } else if (type !== undefined || isAuthentication(error)) said = new Error(describeError(error), { cause: error });
     this.#say('connecting', said.message);
+    this.#warn({ code: (said as { code?: string }).code }, `${said.message}; trying again until it works`);
+  }
+
+  #warn(fields: object, message: string): void {
+    const { clock, log } = this.#context;
     if (clock.monotonic() - this.#loggedMs < REPEAT_LOG_MS) return;
     this.#loggedMs = clock.monotonic();
-    log.warn({ code: (said as { code?: string }).code }, `${said.message}; trying again until it works`);
+    log.warn(fields, message);
   }
 
   #say(state: ConsumerStatus['state'], detail: string): void {
     this.#status = { state, detail, since: this.#context.clock.now() };
-    this.#options.listener.status(this.#status);
+    if (state === 'stable') this.#loggedMs = Number.NEGATIVE_INFINITY;
+    try {
+      this.#options.listener.status(this.#status);
+    } catch (error) {
+      this.#context.log.error({ error, state }, 'showing the status failed');
+    }
   }
+}
+
+function isAuthentication(error: unknown): boolean {
+  return error instanceof Error && /SASL|Authentication/i.test(error.name);
 }
 
 const WHY = {

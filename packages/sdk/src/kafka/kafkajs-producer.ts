@@ -62,6 +62,8 @@ class Queued {
   readonly headers: Record<string, string | Buffer>;
   readonly timestamp: number;
   partition: number | undefined;
+  /** Chosen by the sender: no other will do. */
+  readonly fixed: boolean;
   readonly acknowledge: Acknowledge;
   readonly bytes: number;
   constructor(record: ProducerRecord, timestamp: number, bytes: number, acknowledge: Acknowledge) {
@@ -70,6 +72,7 @@ class Queued {
     this.headers = (record.headers ?? {}) as Record<string, string | Buffer>;
     this.timestamp = timestamp;
     this.partition = record.partition;
+    this.fixed = record.partition !== undefined;
     this.acknowledge = acknowledge;
     this.bytes = bytes;
   }
@@ -146,6 +149,11 @@ export class KafkajsProducer implements Producer {
       acknowledge(stopped(record.topic));
       return undefined;
     }
+    const wrong = whatIsWrong(record);
+    if (wrong !== undefined) {
+      acknowledge(new ProduceFailedError(record.topic, wrong));
+      return undefined;
+    }
     const queued = new Queued(record, record.timestamp ?? this.#context.clock.now(), sizeOf(record), acknowledge);
     if (this.#waiters.size === 0 && this.#hasRoom()) {
       this.#admit(record.topic, queued);
@@ -216,69 +224,78 @@ export class KafkajsProducer implements Producer {
   }
 
   async #sendTogether(queue: TopicQueue, records: Queued[]): Promise<void> {
+    let left = records;
     try {
-      await this.#sendOnce(queue.topic, records);
-      for (const record of records) this.#settle(queue, record, null);
-      return;
+      left = await this.#sendOnce(queue, records);
     } catch (error) {
       this.#failed(queue.topic, error);
     }
+    if (left.length === 0) return;
     // Together it failed, for one reason or several: partition by partition from here, each in its own order.
-    const parcels = Map.groupBy(records, ({ partition }) => partition);
+    const parcels = Map.groupBy(left, ({ partition }) => partition);
     await Promise.all([...parcels.values()].map((parcel) => this.#sendParcel(queue, parcel)));
   }
 
   /** The same records, again and again, until the broker has them or has refused them for good. */
-  async #sendParcel(queue: TopicQueue, parcel: Queued[]): Promise<void> {
+  async #sendParcel(queue: TopicQueue, records: Queued[]): Promise<void> {
     const { clock, random } = this.#context;
+    let parcel = records;
     for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
-      if (this.#closing.signal.aborted) {
-        for (const record of parcel) this.#settle(queue, record, stopped(queue.topic));
-        return;
-      }
+      if (this.#closing.signal.aborted) return this.#settleAll(queue, parcel, stopped(queue.topic));
+      let error: unknown;
       try {
-        await this.#sendOnce(queue.topic, parcel);
-        for (const record of parcel) this.#settle(queue, record, null);
-        return;
-      } catch (error) {
-        const type = errorType(error);
-        if (type === 'DUPLICATE_SEQUENCE_NUMBER') {
-          // The broker has had it, longer ago than it remembers the offset.
-          for (const record of parcel) this.#settle(queue, record, null);
-          return;
-        }
-        const tooLarge = type !== undefined && TOO_LARGE.has(type);
-        if (tooLarge || isInvalid(error, type)) {
-          const first = parcel[0];
-          if (parcel.length === 1 && first) {
-            const detail = describeError(error);
-            this.#settle(queue, first, new ProduceFailedError(queue.topic, detail, { tooLarge, cause: error }));
-            return;
-          }
-          const half = parcel.length >> 1;
-          await this.#sendParcel(queue, parcel.slice(0, half));
-          await this.#sendParcel(queue, parcel.slice(half));
-          return;
-        }
-        this.#failed(queue.topic, error);
-        await clock.sleep(waitMs * (0.5 + random.next()), this.#closing.signal).catch(() => undefined);
+        parcel = await this.#sendOnce(queue, parcel);
+        if (parcel.length === 0) return;
+        error = new NoSuchPartitionError(queue.topic, parcel[0]?.partition);
+      } catch (thrown) {
+        error = thrown;
       }
+      const type = errorType(error);
+      // The broker has had it, longer ago than it remembers the offset.
+      if (type === 'DUPLICATE_SEQUENCE_NUMBER') return this.#settleAll(queue, parcel, null);
+      if (error instanceof NoSuchPartitionError && parcel.every(({ fixed }) => !fixed)) {
+        // The topic was made anew, smaller. Nothing was sent: choose again, among what is there now.
+        this.#metadata.delete(queue.topic);
+        for (const record of parcel) record.partition = undefined;
+      } else if (isForGood(error, type)) {
+        if (parcel.length === 1) {
+          const tooLarge = type !== undefined && TOO_LARGE.has(type);
+          const failure = new ProduceFailedError(queue.topic, describeError(error), { tooLarge, cause: error });
+          return this.#settleAll(queue, parcel, failure);
+        }
+        const half = parcel.length >> 1;
+        await this.#sendParcel(queue, parcel.slice(0, half));
+        await this.#sendParcel(queue, parcel.slice(half));
+        return;
+      }
+      this.#failed(queue.topic, error);
+      await clock.sleep(waitMs * (0.5 + random.next()), this.#closing.signal).catch(() => undefined);
     }
   }
 
-  async #sendOnce(topic: string, records: Queued[]): Promise<void> {
+  /** @returns what was not sent: kafkajs leaves records of a partition that it does not know out, and says nothing */
+  async #sendOnce(queue: TopicQueue, records: Queued[]): Promise<Queued[]> {
+    const { topic } = queue;
     const producer = await this.#connected();
     const answer = await producer.send({ topic, acks: -1, messages: records as unknown as KafkaRecord['messages'] });
     const answered = new Set(answer.map(({ partition }: RecordMetadata) => partition));
-    const unanswered = records.find(({ partition }) => partition === undefined || !answered.has(partition));
-    // kafkajs sends nothing for a partition that it does not know, and says nothing.
-    if (unanswered) throw new NoSuchPartitionError(topic, unanswered.partition);
+    const isAnswered = ({ partition }: Queued) => partition !== undefined && answered.has(partition);
+    if (records.every(isAnswered)) {
+      this.#settleAll(queue, records, null);
+      return [];
+    }
+    this.#settleAll(queue, records.filter(isAnswered), null);
+    return records.filter((record) => !isAnswered(record));
+  }
+
+  #settleAll(queue: TopicQueue, records: readonly Queued[], error: Error | null): void {
+    for (const record of records) this.#settle(queue, record, error);
   }
 
   #failed(topic: string, error: unknown): void {
     const type = errorType(error);
     if (type !== undefined && SEQUENCE_LOST.has(type)) this.#renew();
-    if (this.#closing.signal.aborted || (type !== undefined && (TOO_LARGE.has(type) || INVALID.has(type)))) return;
+    if (this.#closing.signal.aborted || (type !== undefined && isForGood(error, type))) return;
     this.#complain(`records for "${topic}" cannot be sent yet: ${describeError(error)}; they are kept and tried again`);
   }
 
@@ -374,10 +391,23 @@ class NoSuchPartitionError extends Error {
   }
 }
 
-function isInvalid(error: unknown, type: string | undefined): boolean {
-  if (type !== undefined) return INVALID.has(type);
-  // What cannot even be encoded: a value or header of the wrong type.
-  return error instanceof NoSuchPartitionError || error instanceof TypeError || error instanceof RangeError;
+/** Sending the same again cannot succeed. */
+function isForGood(error: unknown, type: string | undefined): boolean {
+  return type === undefined ? error instanceof NoSuchPartitionError : TOO_LARGE.has(type) || INVALID.has(type);
+}
+
+/** What kafkajs could not encode would fail its whole batch, again and again. */
+function whatIsWrong({ key, value, headers, timestamp, partition }: ProducerRecord): string | undefined {
+  if (value !== null && !Buffer.isBuffer(value)) return 'its value is neither a Buffer nor null';
+  if (key !== null && typeof key !== 'string' && !Buffer.isBuffer(key)) return 'its key is no string, Buffer or null';
+  if (timestamp !== undefined && !(timestamp >= 0)) return `its timestamp is ${timestamp}`;
+  if (partition !== undefined && !(Number.isInteger(partition) && partition >= 0))
+    return `its partition is ${partition}`;
+  for (const name in headers) {
+    const header = headers[name];
+    if (typeof header !== 'string' && !Buffer.isBuffer(header)) return `its header "${name}" is no string or Buffer`;
+  }
+  return undefined;
 }
 
 function stopped(topic: string): ProduceFailedError {

@@ -1,0 +1,280 @@
+/**
+ * What one membership delivers: the assigned partitions, each with the one offset that comes next. kafkajs's batches
+ * become records only when they continue exactly there; whatever kafkajs does by itself (resetting an offset that is out
+ * of range, delivering a fetch that is older than a seek or a join) shows as a step from that line and is put right.
+ *
+ * kafkajs's own pauses outlive a generation, so every partition is paused when a join begins, and flows again when its
+ * start is known and the worker has not paused it.
+ */
+import type { EachBatchPayload, Consumer as KafkaConsumer, KafkaMessage } from 'kafkajs';
+import type { PortContext } from './kafkajs.ts';
+import { within } from './kafkajs-client.ts';
+import { unreadableReason } from './kafkajs-codecs.ts';
+import type { Observer } from './kafkajs-observer.ts';
+import { type ConsumerListener, Fetched, type StartPosition, type TopicPartition } from './port.ts';
+
+const ALIGN_RETRY_MS = 1_000;
+
+/** One assigned partition, in one generation. */
+export interface Owned extends TopicPartition {
+  /** The next offset to deliver; undefined until the start position is known. */
+  next: number | undefined;
+  /** Paused by the worker. */
+  paused: boolean;
+  /** Its place in the log is being checked; nothing is delivered. */
+  aligning: boolean;
+  /** Fetches begun before the last seek; what they bring is stale. */
+  seekAt: number;
+}
+
+export interface IntakeOptions {
+  readonly context: PortContext;
+  readonly consumer: KafkaConsumer;
+  readonly listener: ConsumerListener;
+  readonly observer: Observer;
+  /** The listener knows the assignment, and no join is under way. */
+  readonly isOpen: () => boolean;
+  /** The broker has answered within the session timeout. */
+  readonly isAlive: () => boolean;
+  /** Aborted when the membership is over. */
+  readonly closing: AbortSignal;
+}
+
+const keyOf = (topic: string, partition: number) => `${topic}/${partition}`;
+
+export class Intake {
+  readonly #options: IntakeOptions;
+  readonly #consumer: KafkaConsumer;
+  #owned = new Map<string, Owned>();
+  #fetches = 0;
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+    this.#consumer = options.consumer;
+  }
+
+  get(topic: string, partition: number): Owned | undefined {
+    return this.#owned.get(keyOf(topic, partition));
+  }
+
+  get partitions(): Owned[] {
+    return [...this.#owned.values()];
+  }
+
+  /** A new assignment: nothing flows before `start`. */
+  replace(assignment: Readonly<Record<string, readonly number[]>>): void {
+    this.#owned = new Map();
+    for (const [topic, partitions] of Object.entries(assignment)) {
+      for (const partition of partitions) {
+        const owned: Owned = { topic, partition, next: undefined, paused: false, aligning: false, seekAt: 0 };
+        this.#owned.set(keyOf(topic, partition), owned);
+      }
+    }
+    this.pauseAll();
+  }
+
+  clear(): void {
+    this.#owned.clear();
+  }
+
+  /** Where the partition begins, unless the worker has sought it elsewhere meanwhile. */
+  start(owned: Owned, offset: number): void {
+    this.#seekTo(owned, owned.next ?? offset);
+    this.#flow(owned);
+  }
+
+  pause(partitions: readonly TopicPartition[]): void {
+    for (const { topic, partition } of partitions) {
+      const owned = this.#owned.get(keyOf(topic, partition));
+      if (!owned || owned.paused) continue;
+      owned.paused = true;
+      this.#consumer.pause([{ topic, partitions: [partition] }]);
+    }
+  }
+
+  resume(partitions: readonly TopicPartition[]): void {
+    for (const { topic, partition } of partitions) {
+      const owned = this.#owned.get(keyOf(topic, partition));
+      if (!owned?.paused) continue;
+      owned.paused = false;
+      this.#flow(owned);
+    }
+  }
+
+  seek({ topic, partition, offset }: StartPosition): void {
+    const owned = this.#owned.get(keyOf(topic, partition));
+    if (owned) this.#seekTo(owned, offset);
+  }
+
+  pauseAll(): void {
+    const byTopic = Map.groupBy(this.#owned.values(), ({ topic }) => topic);
+    const all = [...byTopic].map(([topic, list]) => ({ topic, partitions: list.map(({ partition }) => partition) }));
+    if (all.length > 0) this.#consumer.pause(all);
+  }
+
+  fetchBegins(): void {
+    this.#fetches++;
+  }
+
+  async batch(payload: EachBatchPayload): Promise<void> {
+    const { batch } = payload;
+    const { topic, partition, messages } = batch;
+    const owned = this.#owned.get(keyOf(topic, partition));
+    // Not resolved: it comes again when the partition flows again.
+    if (!owned || !this.#delivers(owned) || payload.isStale()) return;
+    const fetchedAt = Number((batch as { fetchedOffset?: string }).fetchedOffset ?? owned.next);
+    const last = messages[messages.length - 1];
+    if (last === undefined) return;
+    if (fetchedAt !== owned.next) {
+      void this.#realign(owned);
+      return;
+    }
+    const records = new Array<Fetched>(messages.length);
+    for (let index = 0; index < messages.length; index++) {
+      const message = messages[index]!;
+      if (unreadableReason(message.value) !== undefined) return this.#batchWithGaps(payload, owned);
+      records[index] = toRecord(topic, partition, message);
+    }
+    const lastOffset = Number(batch.lastOffset());
+    this.#deliver(owned, records, lastOffset, Number(batch.highWatermark));
+    payload.resolveOffset(last.offset);
+  }
+
+  #deliver(owned: Owned, records: Fetched[], lastOffset: number, highWatermark: number): void {
+    const { topic, partition, next } = owned;
+    owned.next = lastOffset + 1;
+    try {
+      this.#options.listener.records({ topic, partition, records, lastOffset, highWatermark });
+    } catch (error) {
+      owned.next = next;
+      throw error;
+    }
+  }
+
+  /** Some of it cannot be read: what can be goes its way in order, the rest is reported and then skipped. */
+  async #batchWithGaps(payload: EachBatchPayload, owned: Owned): Promise<void> {
+    const { topic, partition, messages, highWatermark } = payload.batch;
+    let readable: Fetched[] = [];
+    const flush = () => {
+      const last = readable[readable.length - 1];
+      if (last === undefined) return;
+      this.#deliver(owned, readable, last.offset, Number(highWatermark));
+      payload.resolveOffset(String(last.offset));
+      readable = [];
+    };
+    for (let index = 0; index < messages.length; index++) {
+      const message = messages[index]!;
+      const reason = unreadableReason(message.value);
+      if (reason === undefined) {
+        readable.push(toRecord(topic, partition, message));
+        continue;
+      }
+      flush();
+      const { firstOffset: first, lastOffsetDelta } = contextOf(message);
+      const firstOffset = Math.max(Number(first), owned.next ?? 0);
+      const lastOffset = Number(first) + lastOffsetDelta;
+      if (lastOffset < firstOffset) continue; // another stand-in of a batch that is dealt with
+      if (!this.#delivers(owned)) return;
+      const error = new Error(`the batch ${topic}/${partition}, offsets ${firstOffset} to ${lastOffset}: ${reason}`);
+      this.#options.context.log.error({ topic, partition, firstOffset, lastOffset }, `${error.message}; it is skipped`);
+      await this.#whileBeating(
+        payload,
+        this.#options.listener.unreadable({ topic, partition, firstOffset, lastOffset, error }),
+      );
+      if (this.#owned.get(keyOf(topic, partition)) !== owned || owned.next === undefined) return;
+      if (owned.next <= lastOffset) owned.next = lastOffset + 1;
+      payload.resolveOffset(String(lastOffset));
+      if (!this.#delivers(owned)) return;
+    }
+    flush();
+  }
+
+  async #whileBeating(payload: EachBatchPayload, work: Promise<void>): Promise<void> {
+    let settled = false;
+    const done = work.finally(() => {
+      settled = true;
+    });
+    done.catch(() => undefined);
+    while (!settled) {
+      await within(this.#options.context.clock, this.#options.context.settings.heartbeatIntervalMs, done);
+      if (!settled) await payload.heartbeat();
+    }
+    await done;
+  }
+
+  /** A batch of which nothing is left (markers, aborted transactions, compaction): kafkajs steps over it by itself. */
+  filtered(payload: { topic: string; partition: number; lastOffset: string; highWatermark: string }): void {
+    const { topic, partition } = payload;
+    const owned = this.#owned.get(keyOf(topic, partition));
+    if (!owned || !this.#delivers(owned) || this.#fetches <= owned.seekAt) return;
+    const lastOffset = Number(payload.lastOffset);
+    if (owned.next === undefined || lastOffset < owned.next) return;
+    this.#deliver(owned, [], lastOffset, Number(payload.highWatermark));
+  }
+
+  /**
+   * kafkajs fetched from another place than the one that comes next: it has reset the offset by itself (out of range),
+   * or a fetch was older than a seek. Nothing of it is delivered; the log's ends say which it was.
+   */
+  async #realign(owned: Owned): Promise<void> {
+    if (owned.aligning) return;
+    owned.aligning = true;
+    const { topic, partition } = owned;
+    this.#consumer.pause([{ topic, partitions: [partition] }]);
+    const isCurrent = () => this.#owned.get(keyOf(topic, partition)) === owned && this.#options.isOpen();
+    while (isCurrent()) {
+      try {
+        const [ends] = await this.#options.observer.offsets([topic], [{ topic, partition }]);
+        if (!isCurrent()) return;
+        const wanted = owned.next ?? 0;
+        if (ends && (wanted < ends.start || wanted > ends.end)) {
+          this.#options.listener.outOfRange({ topic, partition, committed: wanted, logStart: ends.start });
+          this.#seekTo(owned, ends.start);
+        } else this.#seekTo(owned, wanted);
+        owned.aligning = false;
+        this.#flow(owned);
+        return;
+      } catch (error) {
+        this.#options.context.log.warn(
+          { error, topic, partition },
+          'cannot find out where the log begins; trying again',
+        );
+        await this.#options.context.clock.sleep(ALIGN_RETRY_MS, this.#options.closing).catch(() => undefined);
+      }
+    }
+  }
+
+  #delivers(owned: Owned): boolean {
+    const { isOpen, isAlive } = this.#options;
+    return isOpen() && isAlive() && owned.next !== undefined && !owned.paused && !owned.aligning;
+  }
+
+  #seekTo(owned: Owned, offset: number): void {
+    owned.next = offset;
+    owned.seekAt = this.#fetches;
+    this.#consumer.seek({ topic: owned.topic, partition: owned.partition, offset: String(offset) });
+  }
+
+  /** Lets kafkajs fetch the partition, if nothing forbids it. */
+  #flow(owned: Owned): void {
+    if (!this.#options.isOpen() || owned.next === undefined || owned.paused || owned.aligning) return;
+    this.#consumer.resume([{ topic: owned.topic, partitions: [owned.partition] }]);
+  }
+}
+
+function toRecord(topic: string, partition: number, message: KafkaMessage): Fetched {
+  return new Fetched(
+    topic,
+    partition,
+    Number(message.offset),
+    Number(message.timestamp),
+    message.key,
+    message.value,
+    message.headers,
+  );
+}
+
+/** kafkajs gives every record the head of its batch, which its typings leave out. */
+function contextOf(message: KafkaMessage): { firstOffset: string; lastOffsetDelta: number } {
+  return (message as unknown as { batchContext: { firstOffset: string; lastOffsetDelta: number } }).batchContext;
+}
