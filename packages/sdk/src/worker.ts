@@ -5,22 +5,22 @@
  *
  *   starting --opened, connected--> running --drain--> draining --finished or deadline--> stopped
  *                                      \--join begins--> revoking --assigned--> running
+ *
+ * Past 500 lines it is still one file: the constructor is the wiring diagram of all rooms, and the life of a member is one
+ * state machine; what has a concept of its own has moved to member/.
  */
 import type { Cancel, Clock, Logger, Random } from '@weir/core';
 import type { Resolved } from './config.ts';
-import type { AssignedPosition, DeadLetterReason, KafkaRecord } from './define.ts';
 import { BatchRunner } from './delivery/batch-runner.ts';
 import { errorLine, isTransient } from './delivery/classify.ts';
 import { Committer } from './delivery/committer.ts';
 import { FairQueue } from './delivery/fair.ts';
 import { Intake } from './delivery/intake.ts';
-import { type CallHost, Invocation } from './delivery/invocation.ts';
+import type { CallHost } from './delivery/invocation.ts';
 import { Outlet } from './delivery/outlet.ts';
-import type { Owned } from './delivery/owned.ts';
 import { Reader } from './delivery/reader.ts';
 import { Runner } from './delivery/runner.ts';
 import { Settlement } from './delivery/settlement.ts';
-import { type DoneRange, decodeSkipMap, encodeSkipMap } from './delivery/skip-map.ts';
 import { Budget } from './flow/backpressure.ts';
 import { Dependencies, type DependencyMoved } from './flow/dependencies.ts';
 import { Limiter } from './flow/limiter.ts';
@@ -37,7 +37,13 @@ import type {
   StartPosition,
   TopicPartition,
 } from './kafka/port.ts';
-import { decodeMetadata, encodeMetadata, type Signal, skipMapRoom } from './metadata.ts';
+import { Arrivals } from './member/arrivals.ts';
+import { DeadLetterCalls } from './member/dead-letter-calls.ts';
+import { readGauges } from './member/gauges.ts';
+import { Holdings, type LostReason } from './member/holdings.ts';
+import { Quiet } from './member/quiet.ts';
+import { Signals } from './member/signals.ts';
+import type { Signal } from './metadata.ts';
 import type { Metrics, WorkerGauges } from './metrics.ts';
 import { LoadMeter } from './scaling/meter.ts';
 import type { Health } from './serve/http.ts';
@@ -103,10 +109,13 @@ class GroupMember implements RunningWorker, ConsumerListener {
   readonly #runner: Runner | BatchRunner;
   readonly #committer: Committer;
   readonly #host: { -readonly [K in keyof CallHost]: CallHost[K] };
-  readonly #writer: string;
+  readonly #signals: Signals;
+  readonly #holdings: Holdings;
+  readonly #quiet = new Quiet();
+  readonly #arrivals: Arrivals;
+  readonly #deadLetterCalls: DeadLetterCalls;
   readonly #timers: Cancel[] = [];
   readonly #opening = new AbortController();
-  #counter = 0;
   #phase: 'new' | 'running' | 'draining' | 'stopped' = 'new';
   #revoking = false;
   #revokingSinceMs = 0;
@@ -114,12 +123,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
   #aborted = false;
   #resources: unknown;
   #opened = false;
-  /** Told whenever something ended: drains and joins wait for idleness. */
-  readonly #idleWaiters = new Set<() => void>();
-  /** Members of `onDeadLetter` calls under way. */
-  #hooks = 0;
   #saturated = false;
-  readonly #hookCalls = new Set<Invocation>();
   /** Dependencies without keys: the whole worker waits for them. */
   readonly #plain: readonly string[];
 
@@ -130,7 +134,6 @@ class GroupMember implements RunningWorker, ConsumerListener {
     this.#clock = clock;
     this.#log = log;
     this.#metrics = metrics;
-    this.#writer = Array.from({ length: 8 }, () => options.random.below(36).toString(36)).join('');
     this.#producer = kafka.producer();
     this.#admin = kafka.admin();
     this.#consumer = kafka.consumer({
@@ -173,6 +176,19 @@ class GroupMember implements RunningWorker, ConsumerListener {
       call: (dependency, key, work, outer) => this.#dependencies.call(dependency, key, work, outer),
       originOf: (error) => this.#dependencies.originOf(error),
     };
+    const onDeadLetter = resolved.worker.onDeadLetter?.bind(resolved.worker);
+    this.#deadLetterCalls = new DeadLetterCalls({
+      host: this.#host,
+      hook: async (record, reason, ctx) => onDeadLetter?.(record, reason, ctx as never),
+      onEnded: () => this.#quiet.told(),
+    });
+    this.#arrivals = new Arrivals({
+      admin: this.#admin,
+      intake: this.#intake,
+      meter: this.#meter,
+      topics: resolved.consumes.map((each) => each.name),
+      log,
+    });
     this.#settlement = new Settlement({
       resolved,
       outlet: this.#outlet,
@@ -187,19 +203,39 @@ class GroupMember implements RunningWorker, ConsumerListener {
       onSettled: (delivery) => {
         this.#intake.settled(delivery);
         if (delivery.owned.runnable) this.#fair.add(delivery.owned);
-        this.#somethingEnded();
+        this.#quiet.told();
       },
       onRoom: () => this.#runner.pump(),
-      deadLetterHook: resolved.worker.onDeadLetter
-        ? (delivery, reason) => this.#callDeadLetterHook(delivery, reason)
-        : undefined,
+      deadLetterHook: onDeadLetter ? (delivery, reason) => this.#deadLetterCalls.call(delivery, reason) : undefined,
       abandoning: () => this.#aborted,
     });
     this.#runner = this.#makeRunner();
+    this.#signals = new Signals({
+      resolved,
+      writer: Array.from({ length: 8 }, () => options.random.below(36).toString(36)).join(''),
+      meter: this.#meter,
+      limiter: this.#limiter,
+      tuner: this.#tuner,
+      intake: this.#intake,
+      paused: () => (this.#plainOpen() ? 'breaker' : undefined),
+      metrics,
+    });
+    this.#holdings = new Holdings({
+      resolved,
+      intake: this.#intake,
+      settlement: this.#settlement,
+      signals: this.#signals,
+      meter: this.#meter,
+      log,
+      metrics,
+      resources: () => this.#resources,
+      signal: this.#opening.signal,
+      abortCalls: (reason, which) => this.#runner.abort(reason, which),
+    });
     this.#committer = new Committer({
       consumer: () => this.#consumer,
       owned: () => this.#intake.partitions(),
-      metadata: (owned, offset) => this.#metadataOf(owned, offset),
+      metadata: (owned, offset) => this.#signals.metadataOf(owned, offset),
       clock,
       log,
       metrics,
@@ -233,9 +269,9 @@ class GroupMember implements RunningWorker, ConsumerListener {
     this.#timers.push(
       this.#clock.every(this.#resolved.commitIntervalMs, () => this.#tick()),
       this.#clock.every(CHECK_TIMEOUTS_MS, () => this.#runner.checkTimeouts()),
-      this.#clock.every(Math.min(MOST_END_OFFSET_INTERVAL_MS, this.#resolved.scalingIntervalMs), () =>
-        this.#readEndOffsets(),
-      ),
+      this.#clock.every(Math.min(MOST_END_OFFSET_INTERVAL_MS, this.#resolved.scalingIntervalMs), () => {
+        void this.#arrivals.look();
+      }),
     );
     await this.#consumer.start();
   }
@@ -257,7 +293,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
     let handedOver = 0;
     for (const owned of this.#intake.partitions()) handedOver += owned.ledger.unfinished;
     await this.#consumer.stop();
-    this.#giveUp([...this.#intake.partitions()], 'stopped');
+    this.#holdings.giveUp([...this.#intake.partitions()], 'stopped');
     this.#settlement.stop();
     if (this.#runner instanceof BatchRunner) this.#runner.stop();
     await this.#producer.stop(signal);
@@ -274,8 +310,8 @@ class GroupMember implements RunningWorker, ConsumerListener {
     this.#aborted = true;
     const reason = new Error('the worker is stopping: its drain deadline is over');
     this.#runner.abort(reason);
-    for (const call of this.#hookCalls) call.abort(reason);
-    this.#somethingEnded();
+    this.#deadLetterCalls.abort(reason);
+    this.#quiet.told();
   }
 
   health(): Health {
@@ -296,7 +332,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
   }
 
   get idle(): boolean {
-    if (this.#runner.running > 0 || this.#hooks > 0 || this.#revoking) return false;
+    if (this.#runner.running > 0 || this.#deadLetterCalls.running > 0 || this.#revoking) return false;
     // What a batch worker has queued waits for company, and behind an open breaker everything waits: that is idleness.
     const queuedIsWork = this.#resolved.batch === undefined && !this.#plainOpen();
     for (const owned of this.#intake.partitions())
@@ -311,50 +347,19 @@ class GroupMember implements RunningWorker, ConsumerListener {
   // ---- the consumer's side ------------------------------------------------------------------------------------------
 
   async assigned(assignment: Assignment): Promise<readonly StartPosition[]> {
-    const moved = this.#forget(assignment);
-    const { worker } = this.#resolved;
-    const fresh = assignment.partitions.filter((each) => !(each.retained && this.#intake.get(each) !== undefined));
-    const ctx = {
-      config: this.#resolved.config,
-      resources: this.#resources,
-      log: this.#log,
-      signal: this.#opening.signal,
-    };
-    const positions = new Map<string, number>();
-    if (fresh.length > 0) {
-      await worker.assigned?.(fresh, ctx);
-      const given = worker.positions === undefined ? [] : await worker.positions(fresh, ctx);
-      for (const { topic, partition, offset } of given) positions.set(`${topic}/${partition}`, offset);
-    }
-    const starts: StartPosition[] = [];
-    for (const each of assignment.partitions) {
-      const kept = each.retained ? this.#intake.get(each) : undefined;
-      if (kept !== undefined) {
-        starts.push({ topic: each.topic, partition: each.partition, offset: kept.ledger.next });
-        continue;
-      }
-      const start = positions.get(`${each.topic}/${each.partition}`) ?? this.#startOf(each);
-      const left = this.#leftBehind(each);
-      const doneBefore = start === each.committed ? left?.doneBefore : undefined;
-      const owned = this.#intake.own(each, { start, committed: each.committed, doneBefore: doneBefore ?? [] });
-      owned.end = each.logEnd;
-      this.#meter.assigned(each, left?.signal);
-      this.#meter.observeEnd(each, each.logEnd);
-      starts.push({ topic: each.topic, partition: each.partition, offset: start });
-    }
+    const { starts, moved, uncommitted } = await this.#holdings.takeOver(assignment);
     this.#joined = true;
-    if (this.#revoking)
-      this.#metrics.rebalanced((this.#clock.monotonic() - this.#revokingSinceMs) / 1000, moved + fresh.length);
+    if (this.#revoking) this.#metrics.rebalanced((this.#clock.monotonic() - this.#revokingSinceMs) / 1000, moved);
     this.#revoking = false;
     this.#intake.hold(this.#stopping || this.#plainOpen());
     this.#intake.applyPauses();
     this.#log.info(
-      { generation: assignment.generation, partitions: assignment.partitions.length, fresh: fresh.length },
+      { generation: assignment.generation, partitions: assignment.partitions.length, moved },
       `assigned ${assignment.partitions.length} partition(s)`,
     );
     for (const owned of this.#intake.partitions()) this.#fair.add(owned);
     // Where to start is a promise too: a worker that stores offsets elsewhere must never find none here.
-    if (fresh.some((each) => each.committed < 0)) setImmediate(() => void this.#committer.commit());
+    if (uncommitted) setImmediate(() => void this.#committer.commit());
     this.#runner.pump();
     return starts;
   }
@@ -377,8 +382,9 @@ class GroupMember implements RunningWorker, ConsumerListener {
     await this.#committer.commitAll();
   }
 
-  lost(partitions: readonly TopicPartition[], reason: 'rebalance' | 'session' | 'crash' | 'stopped'): void {
-    this.#giveUp(partitions, reason);
+  lost(partitions: readonly TopicPartition[], reason: LostReason): void {
+    this.#holdings.giveUp(partitions, reason);
+    this.#quiet.told();
   }
 
   records(batch: FetchedBatch): void {
@@ -427,8 +433,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
       resolved,
       settlement: this.#settlement,
       metrics,
-      believes: (group, topic) => this.#groupReads(group, topic),
-      foreignStories: this.#storyTopics(),
+      topology: this.#options.topology,
     });
     const shared = {
       resolved,
@@ -444,7 +449,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
         this.#meter.handled(undefined, records, seconds * (resolved.batch === undefined ? records : 1));
         this.#tuner.observe(seconds, ok);
       },
-      onIdle: () => this.#somethingEnded(),
+      onIdle: () => this.#quiet.told(),
     };
     return resolved.batch === undefined
       ? new Runner({ ...shared, fair: this.#fair })
@@ -452,24 +457,9 @@ class GroupMember implements RunningWorker, ConsumerListener {
           ...shared,
           breakers: this.#dependencies,
           owned: () => this.#intake.partitions(),
+          joining: () => this.#revoking,
           abandoning: () => this.#aborted,
         });
-  }
-
-  #groupReads(group: string, topic: string): boolean {
-    return this.#options.topology.workers.some(
-      (worker) => worker.group === group && worker.consumes.some((each) => each.name === topic),
-    );
-  }
-
-  /** Retry and dead-letter topics of the topology: their records' stories are about other workers. */
-  #storyTopics(): ReadonlySet<string> {
-    const topics = new Set<string>();
-    for (const worker of this.#options.topology.workers) {
-      for (const rung of worker.retry) topics.add(rung.name);
-      if (worker.deadLetters) topics.add(worker.deadLetters.name);
-    }
-    return topics;
   }
 
   #mayStart(running: number): boolean {
@@ -500,87 +490,6 @@ class GroupMember implements RunningWorker, ConsumerListener {
     this.#runner.pump();
   }
 
-  async #callDeadLetterHook(record: KafkaRecord & { owned: Owned }, reason: DeadLetterReason): Promise<void> {
-    const call = new Invocation(this.#host, undefined, this.#clock.monotonic());
-    const lost = () => call.abort(record.owned.signal.reason as Error);
-    record.owned.signal.addEventListener('abort', lost, { once: true });
-    this.#hooks++;
-    this.#hookCalls.add(call);
-    try {
-      await this.#resolved.worker.onDeadLetter?.(record, reason, call as never);
-      await new Promise<void>((resolve) => call.whenSent(resolve));
-      if (call.sendError !== undefined) throw call.sendError;
-    } finally {
-      call.closed = true;
-      this.#hookCalls.delete(call);
-      this.#hooks--;
-      record.owned.signal.removeEventListener('abort', lost);
-      this.#somethingEnded();
-    }
-  }
-
-  // ---- assignments --------------------------------------------------------------------------------------------------
-
-  /** Gives up what is not ours any more, and what is ours again but moved in between. @returns how many were lost */
-  #forget(assignment: Assignment): number {
-    this.#giveUp(assignment.lost, 'rebalance');
-    const now = new Set(
-      assignment.partitions.filter((each) => each.retained).map((each) => `${each.topic}/${each.partition}`),
-    );
-    this.#giveUp(
-      [...this.#intake.partitions()].filter((owned) => !now.has(owned.id)),
-      'rebalance',
-    );
-    return assignment.lost.length;
-  }
-
-  #giveUp(partitions: readonly TopicPartition[], reason: 'rebalance' | 'session' | 'crash' | 'stopped'): void {
-    const error = new Error(`the partition was given up (${reason})`);
-    const gone: TopicPartition[] = [];
-    let unfinished = 0;
-    for (const each of partitions) {
-      const owned = this.#intake.give(each, error);
-      if (owned === undefined) continue;
-      gone.push({ topic: each.topic, partition: each.partition });
-      this.#meter.released(each);
-      unfinished += owned.running + owned.settling;
-    }
-    if (gone.length === 0) return;
-    this.#runner.abort(error, (delivery) => !delivery.owned.alive);
-    this.#settlement.lost();
-    if (unfinished > 0) this.#metrics.handedOver(unfinished);
-    this.#resolved.worker.revoked?.(gone, {
-      config: this.#resolved.config,
-      resources: this.#resources,
-      log: this.#log,
-      signal: this.#opening.signal,
-    });
-    if (reason === 'session')
-      this.#log.warn(
-        { partitions: gone.length },
-        'no word from the broker for a whole session: the partitions count as lost; their work is aborted',
-      );
-    this.#somethingEnded();
-  }
-
-  #startOf(each: AssignedPosition): number {
-    if (each.committed >= 0) return Math.max(each.committed, Math.min(each.logStart, each.logEnd));
-    return this.#resolved.worker.start === 'latest' ? each.logEnd : each.logStart;
-  }
-
-  /** What the former owner of a partition wrote beside its committed offset: its signal, and what it had done above. */
-  #leftBehind(each: AssignedPosition & { metadata: string }): { signal: Signal; doneBefore: DoneRange[] } | undefined {
-    if (each.committed < 0) return undefined;
-    const decoded = decodeMetadata(each.metadata, each.committed);
-    if (decoded.ignored !== undefined) {
-      if (decoded.ignored !== 'empty') this.#metrics.metadataIgnored(decoded.ignored, 1);
-      return undefined;
-    }
-    const doneBefore = decodeSkipMap(each.committed, decoded.skipMap);
-    if (doneBefore === undefined) this.#metrics.metadataIgnored('skip-map', 1);
-    return { signal: decoded.signal, doneBefore: doneBefore ?? [] };
-  }
-
   // ---- timers -------------------------------------------------------------------------------------------------------
 
   #tick(): void {
@@ -591,145 +500,44 @@ class GroupMember implements RunningWorker, ConsumerListener {
     if (!this.#revoking) void this.#committer.commit();
   }
 
-  #readingEnds = false;
-  async #readEndOffsets(): Promise<void> {
-    if (this.#readingEnds || this.#intake.size === 0) return;
-    this.#readingEnds = true;
-    try {
-      for (const { topic, partition, end } of await this.#admin.offsets(
-        this.#resolved.consumes.map((each) => each.name),
-      )) {
-        const owned = this.#intake.get({ topic, partition });
-        if (owned === undefined) continue;
-        owned.end = Math.max(owned.end, end);
-        this.#meter.observeEnd(owned, end);
-      }
-    } catch (error) {
-      this.#log.debug({ error }, 'end offsets could not be read; the next round tries again');
-    } finally {
-      this.#readingEnds = false;
-    }
-  }
-
   // ---- waiting ------------------------------------------------------------------------------------------------------
-
-  #somethingEnded(): void {
-    for (const waiter of this.#idleWaiters) waiter();
-  }
 
   /** No handler is at work and no outcome is on its way. */
   #workIsOut(): boolean {
-    if (this.#runner.running - this.#runner.stuck > 0 || this.#hooks > 0) return false;
+    if (this.#runner.atWork > 0 || this.#deadLetterCalls.running > 0) return false;
     for (const owned of this.#intake.partitions()) if (owned.settling > 0) return false;
     return true;
   }
 
   #whenIdle(signal: AbortSignal): Promise<void> {
-    return this.#until(() => this.#workIsOut(), signal);
+    return this.#quiet.until(() => this.#workIsOut(), signal);
   }
 
   /** A drain of a batch worker also hands its last, partial batches to the handler. */
   #whenQuiet(signal: AbortSignal): Promise<void> {
     if (!(this.#runner instanceof BatchRunner)) return Promise.resolve();
-    return this.#until(() => {
+    return this.#quiet.until(() => {
       for (const owned of this.#intake.partitions()) if (owned.queued > 0 && !this.#plainOpen()) return false;
       return true;
     }, signal);
   }
 
-  #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
-    if (condition() || signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => {
-      const over = () => {
-        this.#idleWaiters.delete(check);
-        signal.removeEventListener('abort', over);
-        resolve();
-      };
-      const check = () => {
-        if (condition()) over();
-      };
-      this.#idleWaiters.add(check);
-      signal.addEventListener('abort', over, { once: true });
-    });
-  }
-
   // ---- what others see ----------------------------------------------------------------------------------------------
 
   gauges(): WorkerGauges {
-    const now = this.#clock.now();
-    let queued = 0;
-    let queueFull: 0 | 1 = 0;
-    const partitions = [...this.#intake.partitions()].map((owned) => {
-      queued += owned.queued;
-      if (owned.pausedFor.has('queue') || owned.pausedFor.has('memory')) queueFull = 1;
-      const first = owned.peek();
-      const lag = Math.max(0, owned.end - owned.ledger.watermark);
-      const perSecond = this.#meter.laneRate * Math.min(this.#limiter.limit, owned.lanes.width);
-      return {
-        topic: owned.topic,
-        partition: owned.partition,
-        lag,
-        lagSeconds: lag === 0 ? 0 : first === undefined ? undefined : Math.max(0, (now - first.timestamp) / 1000),
-        load: perSecond > 0 ? this.#meter.arrivalPerSecond(owned) / perSecond : undefined,
-      };
-    });
-    return {
-      inflight: this.#runner.running,
-      limit: this.#limiter.limit,
-      queued,
-      parked: this.#settlement.parking.size,
+    return readGauges({
+      intake: this.#intake,
+      limiter: this.#limiter,
+      meter: this.#meter,
+      clock: this.#clock,
+      running: this.#runner.running,
       stuck: this.#runner.stuck,
-      assigned: this.#intake.size,
-      paused: { breaker: this.#plainOpen() ? 1 : 0, memory: queueFull, operator: 0 },
-      partitions,
-    };
-  }
-
-  #metadataOf(owned: Owned, offset: number): string {
-    const signal = this.#signalOf(owned, offset);
-    if (owned.ledger.doneAhead === 0) {
-      this.#intake.skipMapFilled(owned, 0);
-      return encodeMetadata(signal);
-    }
-    const room = skipMapRoom(signal);
-    const map = encodeSkipMap(offset, owned.ledger.doneRanges(), room);
-    this.#intake.skipMapFilled(owned, map.whole ? map.text.length / room : 1);
-    return encodeMetadata(signal, map.text);
+      parked: this.#settlement.parking.size,
+      breakerOpen: this.#plainOpen(),
+    });
   }
 
   signals(): Signal[] {
-    return [...this.#intake.partitions()].map((owned) => this.#signalOf(owned, owned.ledger.watermark));
-  }
-
-  #signalOf(owned: Owned, offset: number): Signal {
-    this.#counter++;
-    const limit = this.#limiter.limit;
-    const waitsForTime = owned.deferred > 0 && owned.held === 0;
-    return this.#meter.signal(owned, {
-      writer: this.#writer,
-      counter: this.#counter,
-      offset,
-      lanes: this.#lanesOf(owned, limit),
-      limit: this.#resolved.batch === undefined ? limit : 1,
-      limitProven: this.#tuner.proven,
-      paused: this.#plainOpen() ? 'breaker' : undefined,
-      doneAhead: owned.ledger.doneAhead,
-      deferred: owned.deferred,
-      dueAt: waitsForTime ? owned.firstDueAt : undefined,
-    });
-  }
-
-  #lanesOf(owned: Owned, limit: number): number {
-    if (this.#resolved.batch !== undefined) return 1;
-    switch (this.#resolved.order) {
-      case 'none':
-        return limit;
-      case 'partition':
-        return 1;
-      case 'key':
-        return Math.max(1, Math.min(limit, owned.lanes.width));
-      default:
-        throw new TypeError(`unknown order ${this.#resolved.order satisfies never}`);
-    }
+    return [...this.#intake.partitions()].map((owned) => this.#signals.of(owned, owned.ledger.watermark));
   }
 }

@@ -32,6 +32,8 @@ export interface BatchRunnerOptions {
   readonly log: Logger;
   readonly metrics: { batchHandled(seconds: number): void };
   readonly mayStart: (running: number) => boolean;
+  /** A join is under way: nothing is called, also not again. */
+  readonly joining: () => boolean;
   /** True once a drain is over: what is in flight is left to the next owner. */
   readonly abandoning: () => boolean;
   /** A call ended: what the tuner and the load meter learn from. */
@@ -42,6 +44,7 @@ export interface BatchRunnerOptions {
 /** A failed call inside a dependency waits this long for its breaker's verdict, as it does record by record. */
 const SETTLE_AFTER_MS = 2_000;
 const POLL_BREAKER_MS = 100;
+const POLL_JOIN_MS = 20;
 
 interface Flight {
   deliveries: Delivery[];
@@ -76,6 +79,13 @@ export class BatchRunner {
   /** Batches in flight. */
   get running(): number {
     return this.#flights.size;
+  }
+
+  /** Calls that a join or a drain waits for: a batch that waits for its dependency or its back-off is at rest. */
+  get atWork(): number {
+    let calls = 0;
+    for (const flight of this.#flights) if (flight.invocation !== undefined && !flight.timedOut) calls++;
+    return calls;
   }
 
   get stuck(): number {
@@ -213,7 +223,8 @@ export class BatchRunner {
 
   /** One call of the handler; leaves in the flight what has to be handled again. */
   async #call(flight: Flight): Promise<void> {
-    const { host, clock, abandoning } = this.#options;
+    const { host, clock, abandoning, joining } = this.#options;
+    while (joining()) await this.#sleep(flight, POLL_JOIN_MS);
     flight.deliveries = flight.deliveries.filter((delivery) => delivery.owned.alive);
     if (flight.deliveries.length === 0 || abandoning()) {
       flight.deliveries = [];

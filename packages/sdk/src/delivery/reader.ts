@@ -3,6 +3,7 @@
  * handler (another group's retry, or unreadable) is settled here.
  */
 import type { Resolved } from '../config.ts';
+import type { Topology } from '../topology.ts';
 import { decode } from './codec.ts';
 import type { Delivery } from './delivery.ts';
 import { HEADER, readStory } from './headers.ts';
@@ -17,19 +18,23 @@ export interface ReaderOptions {
   readonly resolved: Resolved;
   readonly settlement: Settlement;
   readonly metrics: ReaderMetrics;
-  /** Whether this group of the topology reads this topic, so that a story that names it is believed. */
-  readonly believes: (group: string, topic: string) => boolean;
-  /** Topics whose records carry a story about another worker (retry and dead-letter topics): left alone. */
-  readonly foreignStories: ReadonlySet<string>;
+  /** Says which groups read a topic, so that a story which names one of them is believed. */
+  readonly topology: Topology;
 }
 
 export class Reader {
   readonly #options: ReaderOptions;
+  /** Retry and dead-letter topics: the stories of their records are about other workers, and are left alone. */
+  readonly #foreign = new Set<string>();
   readonly #topics: ReadonlyMap<string, Resolved['consumes'][number]['topic']>;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
     this.#topics = new Map(options.resolved.consumes.map((each) => [each.name, each.topic]));
+    for (const worker of options.topology.workers) {
+      for (const rung of worker.retry) this.#foreign.add(rung.name);
+      if (worker.deadLetters) this.#foreign.add(worker.deadLetters.name);
+    }
   }
 
   /** False when there is nothing to call the handler for: the record has been settled, or will be. */
@@ -48,8 +53,8 @@ export class Reader {
 
   /** Takes over the story of our own group's retry or replay; skips another group's. */
   #ours(delivery: Delivery): boolean {
-    const { settlement, resolved, metrics, believes, foreignStories } = this.#options;
-    if (foreignStories.has(delivery.topic)) return true;
+    const { settlement, resolved, metrics } = this.#options;
+    if (this.#foreign.has(delivery.topic)) return true;
     const story = readStory(delivery.fetched.rawHeaders);
     if (story === undefined) return true;
     if (story.group === resolved.group) {
@@ -59,12 +64,18 @@ export class Reader {
       delivery.parked = story.parked;
       return true;
     }
-    if (believes(story.group, delivery.topic)) {
+    if (this.#reads(story.group, delivery.topic)) {
       metrics.skippedOtherGroup(1);
       settlement.skip(delivery);
       return false;
     }
     metrics.metadataIgnored('headers', 1);
     return true;
+  }
+
+  #reads(group: string, topic: string): boolean {
+    return this.#options.topology.workers.some(
+      (worker) => worker.group === group && worker.consumes.some((each) => each.name === topic),
+    );
   }
 }

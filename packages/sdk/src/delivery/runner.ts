@@ -88,6 +88,11 @@ export class Runner {
     return this.#running;
   }
 
+  /** Calls that a join or a drain waits for. */
+  get atWork(): number {
+    return this.#running - this.#stuck;
+  }
+
   /** Calls that go on although they were told to end. */
   get stuck(): number {
     return this.#stuck;

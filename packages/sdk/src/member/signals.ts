@@ -1,0 +1,94 @@
+/**
+ * What the member says beside its commits (its signal and the skip map), and what it reads there from a former owner.
+ */
+import type { Resolved } from '../config.ts';
+import type { AssignedPosition } from '../define.ts';
+import type { Intake } from '../delivery/intake.ts';
+import type { Owned } from '../delivery/owned.ts';
+import { type DoneRange, decodeSkipMap, encodeSkipMap } from '../delivery/skip-map.ts';
+import type { Limiter } from '../flow/limiter.ts';
+import type { Tuner } from '../flow/tuner.ts';
+import { decodeMetadata, encodeMetadata, type PauseReason, type Signal, skipMapRoom } from '../metadata.ts';
+import type { LoadMeter } from '../scaling/meter.ts';
+
+export interface SignalsOptions {
+  readonly resolved: Resolved;
+  /** Names this start of the process. */
+  readonly writer: string;
+  readonly meter: LoadMeter;
+  readonly limiter: Limiter;
+  readonly tuner: Tuner;
+  readonly intake: Intake;
+  readonly paused: () => PauseReason | undefined;
+  readonly metrics: { metadataIgnored(reason: string, count: number): void };
+}
+
+export class Signals {
+  readonly #options: SignalsOptions;
+  #counter = 0;
+
+  constructor(options: SignalsOptions) {
+    this.#options = options;
+  }
+
+  of(owned: Owned, offset: number): Signal {
+    const { meter, limiter, tuner, resolved, writer, paused } = this.#options;
+    this.#counter++;
+    return meter.signal(owned, {
+      writer,
+      counter: this.#counter,
+      offset,
+      lanes: this.#lanesOf(owned),
+      limit: resolved.batch === undefined ? limiter.limit : 1,
+      limitProven: tuner.proven,
+      paused: paused(),
+      doneAhead: owned.ledger.doneAhead,
+      deferred: owned.deferred,
+      dueAt: owned.deferred > 0 && owned.held === 0 ? owned.firstDueAt : undefined,
+    });
+  }
+
+  /** The text to commit beside `offset`. */
+  metadataOf(owned: Owned, offset: number): string {
+    const { intake } = this.#options;
+    const signal = this.of(owned, offset);
+    if (owned.ledger.doneAhead === 0) {
+      intake.skipMapFilled(owned, 0);
+      return encodeMetadata(signal);
+    }
+    const room = skipMapRoom(signal);
+    const map = encodeSkipMap(offset, owned.ledger.doneRanges(), room);
+    intake.skipMapFilled(owned, map.whole ? map.text.length / room : 1);
+    return encodeMetadata(signal, map.text);
+  }
+
+  /** What the former owner of a partition wrote beside its committed offset: its signal, and what it had done above. */
+  leftBehind(each: AssignedPosition & { metadata: string }): { signal: Signal; doneBefore: DoneRange[] } | undefined {
+    if (each.committed < 0) return undefined;
+    const { metrics } = this.#options;
+    const decoded = decodeMetadata(each.metadata, each.committed);
+    if (decoded.ignored !== undefined) {
+      if (decoded.ignored !== 'empty') metrics.metadataIgnored(decoded.ignored, 1);
+      return undefined;
+    }
+    const doneBefore = decodeSkipMap(each.committed, decoded.skipMap);
+    if (doneBefore === undefined) metrics.metadataIgnored('skip-map', 1);
+    return { signal: decoded.signal, doneBefore: doneBefore ?? [] };
+  }
+
+  /** Records of this partition that could be at work at once. A batch worker has one batch of it in flight. */
+  #lanesOf(owned: Owned): number {
+    const { resolved, limiter } = this.#options;
+    if (resolved.batch !== undefined) return 1;
+    switch (resolved.order) {
+      case 'none':
+        return limiter.limit;
+      case 'partition':
+        return 1;
+      case 'key':
+        return Math.max(1, Math.min(limiter.limit, owned.lanes.width));
+      default:
+        throw new TypeError(`unknown order ${resolved.order satisfies never}`);
+    }
+  }
+}
