@@ -13,6 +13,7 @@
 # Nothing here needs BuildKit. The build runs no install scripts: none of the dependencies needs one.
 
 FROM node:24-bookworm-slim AS manifests
+ENV npm_config_cache=/npm-cache
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 COPY packages/core/package.json packages/core/
@@ -38,19 +39,21 @@ RUN node node_modules/typescript/bin/tsc -b tsconfig.build.json
 
 FROM manifests AS service
 # the downloads of the stage before: no service needs the network
-COPY --from=build /root/.npm /root/.npm
+COPY --from=build /npm-cache /npm-cache
 ARG SERVICE
 RUN test -n "$SERVICE" || { echo "say which service: --build-arg SERVICE=download-worker" >&2; exit 1; }
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund --prefer-offline --workspace "packages/$SERVICE" \
- && find node_modules -type f \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' -o -name '*.map' -o -name '*.md' \) -delete
+ && find . -path '*/node_modules/*' -type f \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' -o -name '*.map' -o -name '*.md' \) -delete
 COPY --from=build /build/packages /build/built
-# node_modules/@weir holds a link for each package that the service uses: these, and only these, get their dist
+# node_modules/@weir holds a link for each package that the service uses: these, and only these, get their dist, and what
+# npm installed beside them because another version of it stands at the top
 RUN mkdir -p /app/packages \
  && for link in node_modules/@weir/*; do \
       name=$(basename "$(readlink -f "$link")"); \
       mkdir "/app/packages/$name"; \
       cp -r "built/$name/package.json" "built/$name/dist" "/app/packages/$name/"; \
       if [ -d "built/$name/proto" ]; then cp -r "built/$name/proto" "/app/packages/$name/"; fi; \
+      if [ -d "packages/$name/node_modules" ]; then mv "packages/$name/node_modules" "/app/packages/$name/"; fi; \
     done \
  && find /app/packages -type f \( -name '*.d.ts' -o -name '*.map' -o -name '*.tsbuildinfo' \) -delete \
  && mv node_modules /app/node_modules \

@@ -77,6 +77,7 @@ describe('time, chance and environment', () => {
     'packages/core/src/clock.ts': 'the clock itself',
     'packages/core/src/random.ts': 'chance itself',
     'packages/core/src/testing/manual-clock.ts': 'lets the loop turn, no time involved',
+    'packages/sdk/src/testing/test-worker.ts': 'waits in real time, bounded, for handlers that do real I/O',
     'packages/cli/src/': 'a person’s terminal, child processes and servers: real time is what they are about',
     'packages/dev-broker/src/': 'a broker of its own process; its timers are sockets’ and sessions’',
   };

@@ -37,6 +37,29 @@ describe.skipIf(!asked)('images', () => {
     );
   });
 
+  test.each(SERVICES)('%s: everything that its packages declare can be loaded', async (service) => {
+    const script = `
+      import { readdirSync, readFileSync } from 'node:fs';
+      import { createRequire } from 'node:module';
+      for (const name of readdirSync('/app/packages')) {
+        const manifest = JSON.parse(readFileSync('/app/packages/' + name + '/package.json', 'utf8'));
+        const require = createRequire('/app/packages/' + name + '/dist/x.js');
+        for (const each of Object.keys(manifest.dependencies ?? {}))
+          if (!require.resolve.paths(each).some((folder) => readdirSafe(folder + '/' + each))) console.log(name, each);
+      }
+      function readdirSafe(folder) { try { return readdirSync(folder).includes('package.json'); } catch { return false; } }
+    `;
+    const { code, output } = await runToEnd(
+      '--entrypoint',
+      'node',
+      imageOf(service),
+      '--input-type=module',
+      '--eval',
+      script,
+    );
+    expect({ code, missing: output }).toEqual({ code: 0, missing: '' });
+  });
+
   test('an image adds less than 60 MB to its base', async () => {
     const sizeOf = async (image: string) => Number(await docker('image', 'inspect', '--format', '{{.Size}}', image));
     const base = await sizeOf('node:24-bookworm-slim');
