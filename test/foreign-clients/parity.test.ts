@@ -1,7 +1,7 @@
 /**
- * The dev broker and Apache Kafka are asked the same things, frame by frame, and must answer the same: codes, offsets, generations,
- * members. Clients hide differences behind retries; bare frames do not. Left out of the comparison is what cannot be equal:
- * made-up ids, addresses, times, the wording of messages.
+ * The dev broker and Apache Kafka are asked the same things, frame by frame, and must answer the same: codes, offsets,
+ * generations, members. Clients hide differences behind retries; bare frames do not. Left out of the comparison is what
+ * cannot be equal: made-up ids, addresses, times, the wording of messages.
  */
 
 import { gzipSync } from 'node:zlib';

@@ -22,6 +22,19 @@ describe('starting and stopping', () => {
     await expect(startBroker({ port })).rejects.toThrow(String(port));
   });
 
+  test.each([
+    ['a name twice', 't', {}, "Topic 't' already exists."],
+    ['an illegal name', 'a b', {}, 'has characters other than'],
+    ['too many replicas', 'u', { replicationFactor: 2 }, 'this cluster has 1 node(s)'],
+    ['half a partition', 'u', { partitions: 0.5 }, '0.5 was given'],
+    ['an unknown setting', 'u', { configs: { nope: '1' } }, 'Unknown topic config name: nope'],
+  ])('a topic with %s is refused in words', async (_what, name, options, words) => {
+    const started = await startBroker();
+    broker = started;
+    started.createTopic('t');
+    expect(() => started.createTopic(name, options)).toThrow(words);
+  });
+
   test('stopping twice is safe', async () => {
     broker = await startBroker();
     await broker.stop();

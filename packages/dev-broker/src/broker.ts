@@ -3,6 +3,7 @@
  * Kafka client.
  */
 import type { EventEmitter } from 'node:events';
+import { topicProblem } from './apis/19-create-topics.ts';
 import type { ApiName } from './apis/registry.ts';
 import { isApiName } from './apis/registry.ts';
 import { Cluster } from './cluster.ts';
@@ -96,12 +97,23 @@ export class Broker {
     return inspect(this.#cluster);
   }
 
-  /** Makes a topic without a client. An existing one of that name is an error. */
+  /**
+   * Makes a topic without a client. @throws BrokerOptionError for what Kafka would refuse, an existing name included
+   */
   createTopic(name: string, options: CreateTopicOptions = {}): void {
-    if (this.#cluster.topics.has(name)) throw new BrokerOptionError('topic', `${name} exists already`);
-    this.#cluster.createTopic({
+    const cluster = this.#cluster;
+    const wanted = {
       name,
-      partitions: options.partitions ?? this.#cluster.options.defaultPartitions,
+      numPartitions: options.partitions ?? cluster.options.defaultPartitions,
+      replicationFactor: options.replicationFactor ?? -1,
+      assignments: [],
+      configs: Object.entries(options.configs ?? {}).map(([key, value]) => ({ name: key, value })),
+    };
+    const problem = topicProblem(wanted, cluster);
+    if (problem) throw new BrokerOptionError('topic', problem.errorMessage);
+    cluster.createTopic({
+      name,
+      partitions: wanted.numPartitions,
       ...(options.replicationFactor === undefined ? {} : { replicationFactor: options.replicationFactor }),
       configs: new Map(Object.entries(options.configs ?? {})),
     });

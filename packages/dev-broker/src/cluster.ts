@@ -1,6 +1,6 @@
 /**
- * What all nodes share: topics, groups, producer ids, and who answers for what. Nodes are ports of one process; a partition's leader
- * and a group's coordinator are the node that answers, the others refuse as real brokers do, so a client's routing is
+ * What all nodes share: topics, groups, producer ids, and who answers for what. Nodes are ports of one process; a
+ * partition's leader and a group's coordinator answer, the others refuse as real brokers do, so a client's routing is
  * put to the test. A node that is down takes no part: its partitions move to another replica or have no leader.
  */
 import { EventEmitter } from 'node:events';
@@ -80,24 +80,33 @@ export class Cluster {
   }
 
   nodeDown(id: number): void {
-    this.#node(id).alive = false;
+    this.#turn(id, false);
     for (const topic of this.topics.values()) {
       for (const partition of topic.partitions) {
         if (partition.leader === id) partition.lead(this.#firstAlive(partition.replicas));
       }
     }
-    for (const group of this.groups.values()) {
-      if (this.#homeOf(group.id) === id) group.interrupt(CODES.NOT_COORDINATOR);
-    }
   }
 
   nodeUp(id: number): void {
-    this.#node(id).alive = true;
+    this.#turn(id, true);
     for (const topic of this.topics.values()) {
       for (const partition of topic.partitions) {
         const preferred = partition.replicas[0] === id;
         if (partition.leader === -1 || preferred) partition.lead(this.#firstAlive(partition.replicas));
       }
+    }
+  }
+
+  /** Switches a node on or off; who waits at a coordinator that changes thereby is told to look for the new one. */
+  #turn(id: number, alive: boolean): void {
+    const node = this.#node(id);
+    // A node that has just begun to listen counts as up already; its groups have not moved yet.
+    node.alive = !alive;
+    const before = new Map([...this.groups.keys()].map((group) => [group, this.coordinatorOf(group)]));
+    node.alive = alive;
+    for (const group of this.groups.values()) {
+      if (before.get(group.id) !== this.coordinatorOf(group.id)) group.interrupt(CODES.NOT_COORDINATOR);
     }
   }
 

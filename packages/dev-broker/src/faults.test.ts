@@ -90,6 +90,23 @@ describe('several nodes', () => {
     await expect.poll(() => new Set(values).size, { timeout: 20_000 }).toBe(36);
   });
 
+  test('the coordinator of a group moves with its node, and back; its members go on', async () => {
+    const { consumer } = await member();
+    const home = groupView()!.coordinator;
+    const commits = () =>
+      expect
+        .poll(() => consumer.commitOffsets([{ topic: 't', partition: 0, offset: '0' }]).catch(() => 'refused'), {
+          timeout: 15_000,
+        })
+        .toBeUndefined();
+    await broker.faults.stopNode(home);
+    expect(groupView()!.coordinator).toBe((home % 3) + 1);
+    await commits();
+    await broker.faults.startNode(home);
+    expect(groupView()!.coordinator).toBe(home);
+    await commits();
+  });
+
   test('a partition whose only replica is down has no leader; with its state lost it comes back empty', async () => {
     broker.createTopic('single', { partitions: 1, replicationFactor: 1 });
     const leader = broker.inspect().topics[1]!.partitions[0]!.leader;

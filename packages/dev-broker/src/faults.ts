@@ -1,7 +1,7 @@
 /**
- * Misbehaviour on demand, at the protocol. A hook stands before one API and decides, request by request, whether the broker
- * behaves: hang up, lose the answer after the work is done, refuse with a code, take its time, or answer something else. Ready-made faults
- * are hooks with a name.
+ * Misbehaviour on demand, at the protocol. A hook stands before one API and decides, request by request, whether the
+ * broker behaves: hang up, lose the answer after the work is done, refuse with a code, take its time, or answer
+ * something else. Ready-made faults are hooks with a name.
  */
 import type { Call } from './apis/api.ts';
 import type { ApiName, RequestOf, ResponseOf } from './apis/registry.ts';

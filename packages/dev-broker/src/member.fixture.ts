@@ -1,6 +1,6 @@
 /**
- * A group member in a process of its own: `node member.fixture.ts BROKERS GROUP TOPIC`. JSON lines tell its assignments and every
- * record, which is committed before the next batch; SIGTERM makes it leave.
+ * A group member in a process of its own: `node member.fixture.ts BROKERS GROUP TOPIC`. JSON lines tell its assignments
+ * and every record, which is committed before the next batch; SIGTERM makes it leave.
  */
 import { kafkaOf } from './kafkajs-client.fixture.ts';
 

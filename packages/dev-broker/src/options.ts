@@ -9,7 +9,9 @@ export interface BrokerOptions {
   readonly nodes?: number;
   /** Address to listen on. Default 127.0.0.1. */
   readonly host?: string;
-  /** Address that clients are told, where it differs (a container's, say). Default: `host`, or 127.0.0.1 for 0.0.0.0. */
+  /**
+   * Address that clients are told, where it differs (a container's, say). Default: `host`, or 127.0.0.1 for 0.0.0.0.
+   */
   readonly advertisedHost?: string;
   readonly clock?: Clock;
   readonly random?: Random;

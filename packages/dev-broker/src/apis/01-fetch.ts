@@ -4,8 +4,8 @@
  * v4: isolation level, aborted transactions (always none).  v5: log start offset.  v7: sessions.  v9: leader epoch
  * check.  v10: zstd allowed.  v11: rack and preferred replica (never one).  v12: flexible.
  *
- * Waits until `minBytes` are there or `maxWaitMs` have passed. Whole batches only. The first batch of the first partition
- * that has one is given even when it is larger than every limit, so that no consumer is ever stuck behind it.
+ * Waits until `minBytes` are there or `maxWaitMs` have passed. Whole batches only. The first batch of the first
+ * partition that has one is given even when it is larger than every limit, so that no consumer is ever stuck behind it.
  *
  * Not here: v13 and later (topic ids), sessions (session id 0 says "none made", as a full cache does in Kafka),
  * truncation detection.

@@ -1,8 +1,8 @@
 /**
  * OffsetFetch: v1-8
  *
- * v2: null asks for all topics, top-level error.  v5: leader epoch.  v6: flexible.  v7: require stable (no transactions,
- * so always).  v8: several groups in one request.
+ * v2: null asks for all topics, top-level error.  v5: leader epoch.  v6: flexible.  v7: require stable (no
+ * transactions, so always).  v8: several groups in one request.
  *
  * A partition without a commit answers -1 and empty metadata. Not here: v9 (the new group protocol).
  */

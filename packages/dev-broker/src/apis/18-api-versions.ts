@@ -1,8 +1,9 @@
 /**
  * ApiVersions: v0-4
  *
- * v3: flexible, software name and version; the response's header stays the old one, so that a client which asked for too much can
- * read the refusal. An unknown version is answered in version 0 with UNSUPPORTED_VERSION and the list.  v4: as v3.
+ * v3: flexible, software name and version; the response's header stays the old one, so that a client which asked for
+ * too much can read the refusal. An unknown version is answered in version 0 with UNSUPPORTED_VERSION and the list.
+ * v4: as v3.
  *
  * Not here: features (none are finalized).
  */

@@ -7,6 +7,7 @@
  * Not here: topic creation policies, quotas.
  */
 
+import type { Cluster } from '../cluster.ts';
 import { checkTopicConfig, TOPIC_CONFIGS } from '../topic-config.ts';
 import { CODES } from '../wire/codes.ts';
 import {
@@ -83,7 +84,7 @@ export const createTopics = defineApi({
         const twice = request.topics.filter(({ name }) => name === wanted.name).length > 1;
         const problem = twice
           ? { errorCode: CODES.INVALID_REQUEST, errorMessage: 'Duplicate topic name.' }
-          : problemOf(wanted, call);
+          : topicProblem(wanted, call.cluster);
         if (problem) return { name: wanted.name, topicId: NO_UUID, ...problem, configs: null };
         return create(wanted, request.validateOnly, call);
       }),
@@ -94,8 +95,13 @@ export const createTopics = defineApi({
   },
 });
 
-function problemOf(wanted: Wanted, call: Call): { errorCode: number; errorMessage: string } | undefined {
-  const { cluster } = call;
+export interface TopicProblem {
+  readonly errorCode: number;
+  readonly errorMessage: string;
+}
+
+/** What is wrong with a topic that is to be made; undefined when nothing is. */
+export function topicProblem(wanted: Wanted, cluster: Cluster): TopicProblem | undefined {
   const nameProblem = topicNameProblem(wanted.name);
   if (nameProblem !== undefined) return { errorCode: CODES.INVALID_TOPIC_EXCEPTION, errorMessage: nameProblem };
   if (cluster.topics.has(wanted.name)) {
@@ -108,11 +114,11 @@ function problemOf(wanted: Wanted, call: Call): { errorCode: number; errorMessag
       errorMessage: `Topic '${wanted.name}' collides with existing topic: ${twin}`,
     };
   }
-  return layoutProblem(wanted, call) ?? configProblem(wanted);
+  return layoutProblem(wanted, cluster) ?? configProblem(wanted);
 }
 
-function layoutProblem(wanted: Wanted, call: Call): { errorCode: number; errorMessage: string } | undefined {
-  const nodes = call.cluster.nodes.length;
+function layoutProblem(wanted: Wanted, cluster: Cluster): TopicProblem | undefined {
+  const nodes = cluster.nodes.length;
   const { numPartitions, replicationFactor, assignments } = wanted;
   if (assignments.length > 0) {
     if (numPartitions !== -1 || replicationFactor !== -1) {
@@ -128,7 +134,7 @@ function layoutProblem(wanted: Wanted, call: Call): { errorCode: number; errorMe
         brokerIds.length > 0 &&
         new Set(brokerIds).size === brokerIds.length &&
         brokerIds.length === assignments[0]!.brokerIds.length &&
-        brokerIds.every((id) => call.cluster.nodes.some((node) => node.id === id)),
+        brokerIds.every((id) => cluster.nodes.some((node) => node.id === id)),
     );
     if (consecutive && sound) return undefined;
     return {
@@ -136,7 +142,11 @@ function layoutProblem(wanted: Wanted, call: Call): { errorCode: number; errorMe
       errorMessage: 'Partitions must count from 0, and their replicas be distinct nodes of this cluster.',
     };
   }
-  if ((numPartitions < 1 && numPartitions !== -1) || numPartitions > MOST_PARTITIONS) {
+  if (
+    !Number.isInteger(numPartitions) ||
+    (numPartitions < 1 && numPartitions !== -1) ||
+    numPartitions > MOST_PARTITIONS
+  ) {
     return {
       errorCode: CODES.INVALID_PARTITIONS,
       errorMessage: `Number of partitions must be from 1 to ${MOST_PARTITIONS}, ${numPartitions} was given.`,
@@ -151,7 +161,7 @@ function layoutProblem(wanted: Wanted, call: Call): { errorCode: number; errorMe
   return undefined;
 }
 
-function configProblem(wanted: Wanted): { errorCode: number; errorMessage: string } | undefined {
+function configProblem(wanted: Wanted): TopicProblem | undefined {
   for (const { name, value } of wanted.configs) {
     const problem =
       value === null ? `Null value not supported for topic configs: ${name}` : checkTopicConfig(name, value);

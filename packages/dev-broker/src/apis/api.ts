@@ -29,8 +29,8 @@ export interface Call {
 }
 
 /**
- * What a handler gives: a response, undefined for none at all (produce with acks 0), or 'hang-up' where closing the connection
- * is the only way to tell of an error.
+ * What a handler gives: a response, undefined for none at all (produce with acks 0), or 'hang-up' where closing the
+ * connection is the only way to tell of an error.
  */
 export type Answer<L extends Layout> = Draft<Message<L>> | undefined | 'hang-up';
 

@@ -11,7 +11,8 @@
  * dropped. CompletingRebalance waits for the leader's assignment. Generations count completed joins. A member is
  * expired when neither heartbeat nor commit came for its session timeout, unless it waits for an answer from here.
  *
- * Who is in is the roster's business, which protocol is chosen is in protocols.ts; here are the transitions, side by side.
+ * Who is in is the roster's business, which protocol is chosen is in protocols.ts; here are the transitions, side by
+ * side.
  */
 import type { Cancel, Clock, Random } from '@weir/core';
 import { dashed, randomId } from '../identity.ts';

@@ -1,6 +1,7 @@
 /**
- * One member of a consumer group: what it told when it joined, what it was assigned, and the answers it waits for. A member
- * whose join or sync is pending is alive by definition: its connection is silent because the broker has not answered.
+ * One member of a consumer group: what it told when it joined, what it was assigned, and the answers it waits for. A
+ * member whose join or sync is pending is alive by definition: its connection is silent because the broker has not
+ * answered.
  */
 import type { Cancel } from '@weir/core';
 

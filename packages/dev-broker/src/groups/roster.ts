@@ -1,6 +1,6 @@
 /**
- * Who is in a group: members by id, static ones also by instance id, ids that were handed out and have not come back, and
- * everyone's session. The roster knows nothing of generations; it says when somebody's time is up.
+ * Who is in a group: members by id, static ones also by instance id, ids that were handed out and have not come back,
+ * and everyone's session. The roster knows nothing of generations; it says when somebody's time is up.
  */
 import type { Cancel, Clock } from '@weir/core';
 import { CODES } from '../wire/codes.ts';

@@ -1,7 +1,7 @@
 /**
- * Kafka's messages as data. A layout names the fields of a message in wire order; each field has a type and the versions
- * that carry it, in the notation of Kafka's own schemas ('0+', '3-7', '2'). The codec reads layouts, and TypeScript
- * derives the message's type from them, so an API is declared once.
+ * Kafka's messages as data. A layout names the fields of a message in wire order; each field has a type and the
+ * versions that carry it, in the notation of Kafka's own schemas ('0+', '3-7', '2'). The codec reads layouts, and
+ * TypeScript derives the message's type from them, so an API is declared once.
  *
  * A decoded message has every field of the layout: the ones its version lacks hold their fallback. A message to be
  * encoded may omit any field.
