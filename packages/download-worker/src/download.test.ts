@@ -404,6 +404,20 @@ describe('a store that fails', () => {
   });
 });
 
+test.each([
+  '../../etc/passwd',
+  '/etc/passwd',
+  'a//b',
+  '.weir-tmp/x',
+  'a/\u0000',
+])('a task that would be stored under %j is poison, before any request and without blaming the store', async (blobPath) => {
+  await using server = await startFaultServer(file('x'));
+  await using w = await world();
+  expect(await failure(w, server.url(), { blobPath })).toMatchObject({ code: 'WEIR_PERMANENT', class: 'poison' });
+  expect(server.asked).toEqual([]);
+  expect(w.calls.made).toEqual([]);
+});
+
 test('no message of a failure has the URL’s query', async () => {
   await using server = await startFaultServer(status(404));
   await using w = await world();

@@ -14,7 +14,7 @@ import type { DownloadTask } from '@weir/contracts';
 import { expiryOf, parseTimestamp } from '@weir/contracts';
 import type { Clock } from '@weir/core';
 import { RetryableError } from '@weir/sdk';
-import type { ObjectStore } from '@weir/storage';
+import { checkKey, type ObjectStore } from '@weir/storage';
 import type { Body } from './body.ts';
 import { ExpiredUrlError, TransferTimeoutError, UrlRefusedError } from './errors.ts';
 import type { Answer, Fetcher } from './fetch.ts';
@@ -65,6 +65,8 @@ export async function download(
   signal.addEventListener('abort', stop, { once: true });
   const cancel = tools.clock.after(tools.timeoutMs, () => transfer.abort(new TransferTimeoutError(tools.timeoutMs)));
   try {
+    // Who writes tasks is not checked: a key that leaves the store is the record's fault, and known before the request.
+    checkKey(task.blobPath);
     refuseExpired(task, tools.clock.now());
     const file = await openFile(task, tools, calls, transfer);
     const stored = await storeFile(task, file, tools, calls, transfer.signal);

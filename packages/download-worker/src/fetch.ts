@@ -64,6 +64,8 @@ const LOGIN = /(^|[/._-])(log-?in|log-?on|sign-?in|sso|saml2?|oauth2?|authentica
 /** How S3 and its relatives say that a signature has run out (HTTP 403, some HTTP 400). */
 const EXPIRED = /request has expired|<code>expiredtoken<\/code>|signature (has )?expired|token (has )?expired/i;
 const ANSWER_BYTES = 4096;
+/** It is kept with the object and in the result; what is longer is no content type. */
+const CONTENT_TYPE_LENGTH = 200;
 
 export async function openFetcher(options: FetcherOptions): Promise<Fetcher> {
   const { Agent, buildConnector, request } = await import('undici');
@@ -127,7 +129,7 @@ function fileAnswer(response: Dispatcher.ResponseData, url: URL, options: Fetche
   return {
     kind: 'file',
     httpStatus: response.statusCode,
-    contentType: headerOf(response, 'content-type'),
+    contentType: headerOf(response, 'content-type')?.slice(0, CONTENT_TYPE_LENGTH),
     body: new Body(response.body, {
       host: url.host,
       contentLength,

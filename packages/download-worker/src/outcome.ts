@@ -4,6 +4,7 @@
  */
 import { describeError } from '@weir/core';
 import { DependencyDownError, PermanentError, RetryableError } from '@weir/sdk';
+import { InvalidKeyError } from '@weir/storage';
 import {
   AddressRefusedError,
   ExpiredUrlError,
@@ -28,6 +29,8 @@ export function outcomeOf(error: unknown): unknown {
   }
   // The SDK tries `auth` once more, then it is permanent.
   if (error instanceof LoginWantedError) return new RetryableError(message, { class: 'auth', cause: error });
+  if (error instanceof InvalidKeyError)
+    return new PermanentError(`field "blobPath": ${message}`, { class: 'poison', cause: error });
   if (error instanceof ExpiredUrlError) return new PermanentError(message, { class: 'expired', cause: error });
   if (error instanceof UrlRefusedError || error instanceof AddressRefusedError || error instanceof FileRefusedError) {
     return new PermanentError(message, { cause: error });
