@@ -109,7 +109,10 @@ export class Fleet {
 
   /** The least number in [low, high] that fits; `high` when none does. Fewer than run need more room. */
   need(low: number, high: number, room: (n: number) => number): { n: number; fits: boolean } {
-    for (let n = low; n <= high; n++) if (this.fits(n, room(n))) return { n, fits: true };
+    // Even shared out perfectly the arrivals need so many: with a thousand partitions the rest is not worth trying.
+    const arrivals = sum(this.loads, (load) => this.#arrival(load, 1));
+    const first = Math.min(high, Math.max(low, this.#leastFor(arrivals)));
+    for (let n = first; n <= high; n++) if (this.fits(n, room(n))) return { n, fits: true };
     return { n: high, fits: false };
   }
 
@@ -120,8 +123,15 @@ export class Fleet {
    */
   snap(low: number, n: number): number {
     const limit = this.#heaviest(this.#dealt(n)) * SNAP_TOLERANCE;
-    for (let fewer = low; fewer < n; fewer++) if (this.#heaviest(this.#dealt(fewer)) <= limit) return fewer;
+    const weight = sum(this.loads, (load) => this.#weight(load));
+    const first = limit > 0 ? Math.max(low, this.#leastFor(weight / limit)) : low;
+    for (let fewer = first; fewer < n; fewer++) if (this.#heaviest(this.#dealt(fewer)) <= limit) return fewer;
     return n;
+  }
+
+  /** So many workers at least manage so many records per second, however they are dealt. */
+  #leastFor(perSecond: number): number {
+    return Math.ceil(perSecond / workerCapacity(this.capacity, Number.POSITIVE_INFINITY) / ROUNDING);
   }
 
   #arrival(load: Load, share: number): number {

@@ -196,7 +196,9 @@ export function plan(input: PlanInput): Plan {
     catchUpSeconds: scaling.catchUpMs / 1000,
     ...(moving ? {} : { today: group.members }),
   });
-  const steady = forArrivals.snap(least, forArrivals.need(least, top, room).n);
+  // Without the backlog fewer fit: the search need not go further than it did with it.
+  const steady =
+    backlog === 0 ? snapped : forArrivals.snap(least, forArrivals.need(least, Math.max(least, need.n), room).n);
   const facts = {
     desired: snapped,
     running,
