@@ -23,6 +23,7 @@ import { Runner } from './delivery/runner.ts';
 import { Settlement } from './delivery/settlement.ts';
 import { Budget } from './flow/backpressure.ts';
 import { Dependencies, type DependencyMoved } from './flow/dependencies.ts';
+import { GradientTuner } from './flow/gradient-tuner.ts';
 import { Limiter } from './flow/limiter.ts';
 import { fixedTuner, type Tuner } from './flow/tuner.ts';
 import type {
@@ -144,7 +145,9 @@ class GroupMember implements RunningWorker, ConsumerListener {
     });
     this.#plain = Object.keys(resolved.dependencies).filter((name) => !resolved.dependencies[name]?.keyed);
     this.#limiter = new Limiter(resolved.concurrency.start);
-    this.#tuner = fixedTuner(resolved.concurrency.start);
+    const { start, max, fixed } = resolved.concurrency;
+    // Batches in flight are bounded by the partitions; what a batch costs is the sink's, not the number of batches.
+    this.#tuner = fixed || resolved.batch !== undefined ? fixedTuner(start) : new GradientTuner({ start, max, clock });
     this.#dependencies = new Dependencies({
       dependencies: resolved.dependencies,
       breaker: resolved.breaker,
@@ -447,7 +450,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
       mayStart: (running: number) => this.#mayStart(running),
       onCall: (records: number, seconds: number, ok: boolean) => {
         this.#meter.handled(undefined, records, seconds * (resolved.batch === undefined ? records : 1));
-        this.#tuner.observe(seconds, ok);
+        this.#tuner.observe(records, seconds, ok);
       },
       onIdle: () => this.#quiet.told(),
     };
@@ -495,9 +498,19 @@ class GroupMember implements RunningWorker, ConsumerListener {
   #tick(): void {
     const waiting = [...this.#intake.partitions()].some((owned) => owned.queued > 0);
     const full = this.#limiter.inflight >= this.#limiter.limit;
-    this.#meter.sample((full || this.#saturated) && waiting, this.#limiter.limit);
+    const saturated = (full || this.#saturated) && waiting;
     this.#saturated = full;
+    this.#meter.sample(saturated, this.#limiter.limit);
+    this.#tune(saturated);
     if (!this.#revoking) void this.#committer.commit();
+  }
+
+  #tune(saturated: boolean): void {
+    this.#tuner.tick(saturated);
+    if (this.#tuner.limit === this.#limiter.limit) return;
+    this.#limiter.limit = this.#tuner.limit;
+    this.#dependencies.concurrency = this.#tuner.limit;
+    this.#runner.pump();
   }
 
   // ---- waiting ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,171 @@
+/**
+ * Finds the knee of a downstream whose capacity nobody knows: below it more calls in flight bring more throughput at the
+ * same latency, above it only more latency. By Little's law the two are one thing, so one number decides a step from one
+ * limit to another, how much of the step went into latency:
+ *
+ *     elasticity = ln(latency after / latency before) / ln(limit after / limit before)      0 below the knee, 1 above
+ *
+ *   rising --step up went into throughput--> rising             --went into latency--> back, holding
+ *   holding --ten windows--> trying down, or up, in turn
+ *   trying down --the step took only latency away--> trying down again      --it took throughput--> back, holding
+ *   trying up --went into throughput--> rising                  --went into latency--> back, holding
+ *
+ * Only neighbouring limits are compared, a moment apart, so a workload that slowly changes (larger files, another mix)
+ * moves the knee and the limit follows; there is no oldest, lowest latency to be measured against for ever. A step that
+ * saw many failures goes down. While the limit is not what holds work back, nothing can be learnt and nothing moves.
+ *
+ * After Netflix's concurrency-limits (gradient of latency); the difference is the reference: the last limit, not the
+ * minimum.
+ */
+import type { Clock } from '@weir/core';
+import type { Tuner } from './tuner.ts';
+
+const STEP = 1.25;
+/** Half of a step lost to latency is the knee. */
+const KNEE = 0.5;
+const WINDOW_LEAST_MS = 1_000;
+/** Long calls end late: a window shorter than a few calls would see only the short ones. */
+const WINDOW_CALLS = 4;
+const WINDOW_MOST_MS = 60_000;
+const WINDOW_LEAST_CALLS = 30;
+const HOLD_WINDOWS = 10;
+const FAILURES_TOO_MANY = 0.3;
+
+type Phase = 'rising' | 'holding' | 'trying-up' | 'trying-down';
+
+export class GradientTuner implements Tuner {
+  readonly #max: number;
+  readonly #clock: Clock;
+  #limit: number;
+  #phase: Phase = 'rising';
+  #proven = false;
+  /** The limit before the step under way, and the mean seconds seen there. */
+  #before: { limit: number; seconds: number } | undefined;
+  #heldFor = 0;
+  #downNext = true;
+  // The window since the last change: only calls that began in it count.
+  #since: number;
+  #calls = 0;
+  #seconds = 0;
+  #failed = 0;
+  #saturated = true;
+
+  constructor(options: { start: number; max: number; clock: Clock }) {
+    this.#limit = options.start;
+    this.#max = options.max;
+    this.#clock = options.clock;
+    this.#since = options.clock.monotonic();
+    this.#proven = options.start >= options.max;
+  }
+
+  get limit(): number {
+    return this.#limit;
+  }
+
+  get proven(): boolean {
+    return this.#proven;
+  }
+
+  observe(calls: number, seconds: number, ok: boolean): void {
+    // Coarse on purpose: within a window nobody cares for the microsecond at which a call began.
+    if (seconds * 1000 > this.#clock.monotonic() - this.#since) return;
+    this.#calls += calls;
+    this.#seconds += calls * seconds;
+    if (!ok) this.#failed += calls;
+  }
+
+  tick(saturated: boolean): void {
+    if (!saturated) this.#saturated = false;
+    const lasted = this.#clock.monotonic() - this.#since;
+    const mean = this.#calls === 0 ? 0 : this.#seconds / this.#calls;
+    if (lasted < Math.max(WINDOW_LEAST_MS, Math.min(WINDOW_MOST_MS, WINDOW_CALLS * mean * 1000))) return;
+    if (this.#calls < WINDOW_LEAST_CALLS && lasted < WINDOW_MOST_MS) return;
+    if (!this.#saturated) this.#unsaturated();
+    else if (this.#calls > 0) this.#judge(mean, this.#failed / this.#calls);
+    this.#open();
+  }
+
+  /** More would not have been used: whatever was tried, go back to where it was known to be well. */
+  #unsaturated(): void {
+    if (this.#phase === 'trying-down' && this.#before !== undefined) this.#limit = this.#before.limit;
+    this.#proven = true;
+    this.#hold();
+  }
+
+  #judge(mean: number, failures: number): void {
+    if (failures > FAILURES_TOO_MANY) {
+      this.#limit = Math.max(1, Math.floor(this.#limit / STEP));
+      this.#hold();
+      return;
+    }
+    const before = this.#before;
+    switch (this.#phase) {
+      case 'rising':
+      case 'trying-up':
+        if (before !== undefined && this.#elasticity(before, mean) > KNEE) this.#back(before);
+        else this.#up(mean);
+        return;
+      case 'trying-down':
+        if (before !== undefined && this.#elasticity(before, mean) < KNEE) this.#back(before);
+        else this.#down(mean);
+        return;
+      case 'holding':
+        this.#heldFor++;
+        if (this.#heldFor < HOLD_WINDOWS) return;
+        if (this.#downNext) this.#down(mean);
+        else this.#up(mean);
+        if (this.#phase !== 'holding') this.#phase = this.#downNext ? 'trying-down' : 'trying-up';
+        this.#downNext = !this.#downNext;
+        return;
+      default:
+        throw new TypeError(`unknown phase ${this.#phase satisfies never}`);
+    }
+  }
+
+  #elasticity(before: { limit: number; seconds: number }, mean: number): number {
+    return Math.log(Math.max(mean, 1e-9) / Math.max(before.seconds, 1e-9)) / Math.log(this.#limit / before.limit);
+  }
+
+  #up(mean: number): void {
+    const next = Math.min(this.#max, Math.max(this.#limit + 1, Math.round(this.#limit * STEP)));
+    if (next === this.#limit) {
+      this.#proven = true;
+      this.#hold();
+      return;
+    }
+    this.#before = { limit: this.#limit, seconds: mean };
+    this.#limit = next;
+    this.#phase = 'rising';
+  }
+
+  #down(mean: number): void {
+    const next = Math.max(1, Math.min(this.#limit - 1, Math.round(this.#limit / STEP)));
+    if (next === this.#limit) {
+      this.#hold();
+      return;
+    }
+    this.#before = { limit: this.#limit, seconds: mean };
+    this.#limit = next;
+    this.#phase = 'trying-down';
+  }
+
+  #back(before: { limit: number }): void {
+    this.#limit = before.limit;
+    this.#proven = true;
+    this.#hold();
+  }
+
+  #hold(): void {
+    this.#phase = 'holding';
+    this.#heldFor = 0;
+    this.#before = undefined;
+  }
+
+  #open(): void {
+    this.#since = this.#clock.monotonic();
+    this.#calls = 0;
+    this.#seconds = 0;
+    this.#failed = 0;
+    this.#saturated = true;
+  }
+}
