@@ -4,7 +4,7 @@
  */
 import { type BrokerUnderTest, fill } from './load.ts';
 import { consume, type Reading } from './measure.ts';
-import { interleave, perSecond, type Result, table, type Verdict, verdict } from './rounds.ts';
+import { interleave, median, perSecond, type Result, table, type Verdict, verdict } from './rounds.ts';
 
 export interface PerRecordOptions {
   readonly records: number;
@@ -27,13 +27,13 @@ export async function perRecord(
   const prefix = `bench${process.pid}`;
   const topic = 'per-record';
   await fill({ brokers: broker.brokers, topic: `${prefix}.${topic}`, ...options });
-  const last = new Map<string, Reading>();
+  const readings = new Map<string, Reading[]>(PATHS.map(([, name]) => [name, []]));
   const results = await interleave(
     PATHS.map(([path, name]) => ({
       name,
       async run() {
         const reading = await consume({ path, brokers: broker.brokers, prefix, topic, ...options });
-        last.set(name, reading);
+        readings.get(name)!.push(reading);
         return reading.records / reading.seconds;
       },
     })),
@@ -41,15 +41,20 @@ export async function perRecord(
   );
   const rate = (path: string) => results.find((each) => each.name === PATHS.find(([id]) => id === path)![1])!.median;
   const base = rate('raw-each-batch');
+  // On a machine that others use, the work done for a second of processor time is the steadier number.
+  const perCpu = (name: string) => median(readings.get(name)!.map((each) => each.records / each.cpuSeconds));
+  const baseCpu = perCpu(PATHS[0][1]);
   const text = table([
-    ['path', 'records/s', 'of eachBatch', 'least', 'most', 'RSS, MB'],
+    ['path', 'records/s', 'of eachBatch', 'least', 'most', 'records/CPU s', 'of eachBatch', 'RSS, MB'],
     ...results.map((each) => [
       each.name,
       perSecond(each.median),
       (each.median / base).toFixed(2),
       perSecond(each.least),
       perSecond(each.most),
-      String(Math.round(last.get(each.name)!.rssMb)),
+      perSecond(perCpu(each.name)),
+      (perCpu(each.name) / baseCpu).toFixed(2),
+      String(Math.round(median(readings.get(each.name)!.map((reading) => reading.rssMb)))),
     ]),
   ]);
   const verdicts = [
