@@ -29,7 +29,7 @@ export interface RunningKafka {
   readonly brokers: string[];
   readonly kind: 'env' | 'java' | 'docker';
   stop(): Promise<void>;
-  /** Stops the broker and starts it again on the same port with the same data; only for brokers of our own. */
+  /** Kills the broker and starts it again on the same port with the same data; only for brokers of our own. */
   restart?(): Promise<void>;
 }
 
@@ -109,7 +109,9 @@ async function startJava(options: KafkaOptions): Promise<RunningKafka> {
       await rm(folder, { recursive: true, force: true });
     },
     restart: async () => {
-      await halt();
+      const gone = new Promise((resolve) => java.once('exit', resolve));
+      java.kill('SIGKILL');
+      await gone;
       java = await launch();
     },
   };
