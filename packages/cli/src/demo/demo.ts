@@ -16,7 +16,7 @@ import { type Clock, describeError, type Logger, type Random, seededRandom } fro
 import { type Admin, deriveTopics, type KafkaPort, kafkajsPort, resolveKafka } from '@weir/sdk';
 import { DemoFailedError } from '../errors.ts';
 import { type Pipeline, resolvePipeline } from '../pipeline.ts';
-import { SERVICE_NAMES, type ServiceName } from '../services.ts';
+import { SERVICE_NAMES, type ServiceName, startArguments } from '../services.ts';
 import { FolderFiles, LARGEST_FILE_BYTES, MadeFiles } from '../source/files.ts';
 import { writeLedger } from '../source/ledger.ts';
 import { planSource, type SourcePlan } from '../source/plan.ts';
@@ -24,7 +24,7 @@ import { type Publication, publish } from '../source/publish.ts';
 import { durationMs } from '../source/schedule.ts';
 import { FileServers } from '../source/server.ts';
 import { hpaAutoscaler } from './autoscaler.ts';
-import { attachmentRows, eventIds, hashBlob, readDeadLetters } from './evidence.ts';
+import { attachmentRows, eventIds, hashBlob, listedDeadLetters, readDeadLetters } from './evidence.ts';
 import { Killer } from './killer.ts';
 import { Monitor } from './monitor.ts';
 import { openParts, type Parts } from './parts.ts';
@@ -43,6 +43,7 @@ import {
 import type { Stage } from './stage.ts';
 import { Supervisor } from './supervisor.ts';
 import { verify } from './verify.ts';
+import { bytes } from './view.ts';
 
 export interface DemoOptions {
   readonly events: number;
@@ -217,6 +218,10 @@ class DemoRun {
       latencyMs: FILE_LATENCY_MS,
       serve: (host, attachment) => servers.add(host, attachment),
     });
+    const { attachments, bytes: planned, poison, faults: faulty } = this.#plan.totals;
+    stage.say(
+      `Planned: ${events} events, ${attachments} attachments (${bytes(planned)}), ${faulty} faulty URLs, ${poison} poison records`,
+    );
     await writeLedger(join(this.#out, 'source.ndjson'), this.#plan.ledger);
     signal.throwIfAborted();
 
@@ -262,7 +267,7 @@ class DemoRun {
           autoscaler: resolved ? hpaAutoscaler({ min: bounds.min, max, speed: SPEED_UP }) : undefined,
           start: (number: number) =>
             startProcess({
-              service: name,
+              args: startArguments(name),
               env: envOf(name),
               logPath: join(this.#out, 'logs', `${name}-${number}.log`),
             }),
@@ -376,6 +381,7 @@ class DemoRun {
       eventIds: eventIds(tables),
       attachments: attachmentRows(tables),
       deadLetters,
+      listed: listedDeadLetters(tables),
       hashBlob: (path) => hashBlob(blobs, path),
       eventsTopic: pipeline.resolved[0]!.consumes[0]!.name,
     });

@@ -43,10 +43,11 @@ export async function* attachmentRows(tables: ObjectStore): AsyncGenerator<Attac
   }
 }
 
-export async function countDeadLetterRows(tables: ObjectStore): Promise<number> {
-  let count = 0;
-  for await (const _ of rows(tables, deadLetters, ['state'])) count++;
-  return count;
+/** First origins (topic/partition/offset) that the dlq-handler has listed. */
+export async function* listedDeadLetters(tables: ObjectStore): AsyncGenerator<string> {
+  for await (const row of rows(tables, deadLetters, ['origin_topic', 'origin_partition', 'origin_offset'])) {
+    yield `${row.origin_topic}/${row.origin_partition}/${row.origin_offset}`;
+  }
 }
 
 export async function hashBlob(
@@ -133,8 +134,7 @@ function deadLetterOf(record: Fetched): DeadLetterSeen {
   const header = record.rawHeaders?.[HEADER.origin];
   const origin = String(Array.isArray(header) ? header[0] : (header ?? ''));
   return {
-    // topic/partition/offset: a topic's name has no slash.
-    origin: origin.split('/')[0] ?? '',
+    origin,
     key: record.rawKey?.toString('utf8') ?? null,
     value: record.raw ?? new Uint8Array(),
   };

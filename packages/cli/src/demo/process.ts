@@ -5,7 +5,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type ServiceName, startArguments } from '../services.ts';
 import type { Exit, ManagedProcess } from './supervisor.ts';
 
 /** The JSON line in which a service says where its server listens; 0 was asked for, so only it knows. */
@@ -29,13 +28,14 @@ process.once('exit', () => {
 });
 
 export function startProcess(options: {
-  service: ServiceName;
+  /** For Node: the service's main, and what it needs before it. */
+  args: readonly string[];
   env: Readonly<Record<string, string>>;
   logPath: string;
 }): ManagedProcess {
   const child = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', '--import', LEASH.href, ...startArguments(options.service)],
+    ['--disable-warning=ExperimentalWarning', '--import', LEASH.href, ...options.args],
     { env: options.env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'], cwd: fileURLToPath(new URL('.', import.meta.url)) },
   );
   alive.add(child);

@@ -15,6 +15,8 @@ export interface Stage {
 
 export function terminalStage(out: WriteStream, colour: boolean): Stage {
   const screen = new Screen(out);
+  // However this process ends, the terminal is given back.
+  process.once('exit', () => screen.close());
   let last: DemoState | undefined;
   /** What stays on the screen: the end of the work, not the empty stage after it. */
   let lasting: DemoState | undefined;

@@ -43,9 +43,10 @@ function world() {
       ['path/2', 'content 2'],
     ]),
     deadLetters: [
-      { origin: 'run.events.raw', key: null, value: Buffer.from(POISON) },
-      { origin: 'run.downloads.pending', key: 'm3', value: Buffer.from('{}') },
+      { origin: 'run.events.raw/0/7', key: null, value: Buffer.from(POISON) },
+      { origin: 'run.downloads.pending/3/9', key: 'm3', value: Buffer.from('{}') },
     ] as DeadLetterSeen[],
+    listed: ['run.events.raw/0/7', 'run.downloads.pending/3/9'],
   };
 }
 
@@ -116,6 +117,7 @@ describe('verification', () => {
       (input) => input.deadLetters.splice(0, 1, { ...input.deadLetters[0]!, value: Buffer.from('{"cut"}') }),
       ['dead-letter-missing', 'dead-letter-unknown'],
     ],
+    ['a dead letter without a row', (input) => input.listed.pop(), ['dead-letter-unlisted']],
     [
       'a dead letter of an attachment that was well',
       (input) => input.deadLetters.push({ ...input.deadLetters[1]!, key: 'm1' }),

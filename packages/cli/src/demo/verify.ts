@@ -17,7 +17,7 @@ export interface AttachmentRow {
 }
 
 export interface DeadLetterSeen {
-  /** Kafka's name of the topic it came from first, '' when it does not say. */
+  /** Where it was first, topic/partition/offset by Kafka's names; '' when it does not say. */
   readonly origin: string;
   readonly key: string | null;
   readonly value: Uint8Array;
@@ -28,6 +28,8 @@ export interface VerifyInput {
   readonly eventIds: AsyncIterable<string> | Iterable<string>;
   readonly attachments: AsyncIterable<AttachmentRow> | Iterable<AttachmentRow>;
   readonly deadLetters: AsyncIterable<DeadLetterSeen> | Iterable<DeadLetterSeen>;
+  /** First origins of the rows of dead_letters. */
+  readonly listed: AsyncIterable<string> | Iterable<string>;
   /** Hex SHA-256 and size of a stored blob; undefined when there is none. */
   readonly hashBlob: (path: string) => Promise<{ sha256: string; bytes: number } | undefined>;
   /** Kafka's name of the topic that carries the events. */
@@ -47,6 +49,7 @@ export const PROBLEMS = {
   'blob-wrong': 'stored bytes that differ from the source’s',
   'dead-letter-missing': 'records that must be dead letters and are not',
   'dead-letter-unknown': 'dead letters that nobody expected',
+  'dead-letter-unlisted': 'dead letters without a row in dead_letters',
 } as const;
 export type Problem = keyof typeof PROBLEMS;
 
@@ -179,7 +182,7 @@ async function verifyRow(
 }
 
 async function verifyDeadLetters(
-  { ledger, deadLetters, eventsTopic }: VerifyInput,
+  { ledger, deadLetters, listed, eventsTopic }: VerifyInput,
   found: Findings,
 ): Promise<{ expected: number; found: number }> {
   const tasks = new Set<string>();
@@ -190,9 +193,13 @@ async function verifyDeadLetters(
   );
   const poison = ledger.filter(isPoison);
   const expectedValues = new Set(poison.map(({ sha256 }) => sha256));
+  const listedOrigins = new Set<string>();
+  for await (const origin of listed) listedOrigins.add(origin);
   for await (const { origin, key, value } of deadLetters) {
     rows++;
-    if (origin === eventsTopic) {
+    if (!listedOrigins.has(origin)) found.add('dead-letter-unlisted', `of ${origin || 'no origin'}, key ${key}`);
+    // A topic's name has no slash.
+    if (origin.split('/')[0] === eventsTopic) {
       const sha256 = createHash('sha256').update(value).digest('hex');
       values.add(sha256);
       if (!expectedValues.has(sha256)) found.add('dead-letter-unknown', `of ${origin}, key ${key}`);
