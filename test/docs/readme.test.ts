@@ -54,10 +54,9 @@ test('the worker runs as pasted', async () => {
 
 test('its test passes as pasted', async () => {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    [vitest, 'run', folder],
-    { cwd: root, env: { ...process.env, NO_COLOR: '1' } },
-  ).catch((error: { stdout: string; stderr: string }) => ({ stdout: `${error.stdout}${error.stderr}` }));
+  const { stdout } = await promisify(execFile)(process.execPath, [vitest, 'run', folder], {
+    cwd: root,
+    env: { ...process.env, NO_COLOR: '1' },
+  }).catch((error: { stdout: string; stderr: string }) => ({ stdout: `${error.stdout}${error.stderr}` }));
   expect(stdout).toMatch(/Tests {2}1 passed/);
 });
