@@ -45,7 +45,19 @@ describe('weir as a process', () => {
   test('says what there is', async () => {
     const { code, out } = await weir('--help');
     expect(code).toBe(0);
-    for (const command of ['demo', 'run', 'source', 'broker', 'topics', 'topology', 'manifests', 'plan', 'explain']) {
+    for (const command of [
+      'demo',
+      'run',
+      'source',
+      'broker',
+      'topics',
+      'topology',
+      'manifests',
+      'plan',
+      'explain',
+      'dlq',
+      'dev',
+    ]) {
       expect(out).toContain(command);
     }
   });

@@ -9,6 +9,7 @@ import { Command, CommanderError } from 'commander';
 import { addBroker } from './commands/broker.ts';
 import { addDemo } from './commands/demo.ts';
 import { addDev } from './commands/dev.ts';
+import { addDlq } from './commands/dlq.ts';
 import { addExplain } from './commands/explain.ts';
 import { addManifests } from './commands/manifests.ts';
 import { addRun } from './commands/run.ts';
@@ -34,6 +35,7 @@ export function buildProgram(): Command {
   addTopics(program, open);
   addExplain(program, open);
   addManifests(program, open);
+  addDlq(program, open);
   return program;
 }
 
