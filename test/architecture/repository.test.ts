@@ -1,7 +1,7 @@
 /** The repository as it is committed: nothing in it belongs to one machine, one registry or one moment. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ROOT } from './tree.ts';
 
@@ -59,5 +59,20 @@ describe('what is committed', () => {
 
   test('no merge marker and no unfinished note', () => {
     expect(mentions(/^(?:<{7}|>{7}) |\b(?:TODO|FIXME)\b/, [THIS_FILE, 'test/architecture/files.test.ts'])).toEqual([]);
+  });
+
+  test('links between documents lead somewhere, and every page of docs/ is in its index', () => {
+    const dead = texts
+      .filter(({ name }) => name.endsWith('.md'))
+      .flatMap(({ name, text }) =>
+        [...text.replace(/```[\s\S]*?```/g, '').matchAll(/\]\((?!https?:|mailto:|#)([^)\s#]+)[^)]*\)/g)]
+          .map((match) => match[1]!)
+          .filter((target) => !existsSync(join(ROOT, dirname(name), target)))
+          .map((target) => `${name}: ${target}`),
+      );
+    expect(dead).toEqual([]);
+    const index = readFileSync(join(ROOT, 'docs', 'README.md'), 'utf8');
+    const pages = tracked.filter((name) => /^docs\/(?!README)[^/]+\.md$/.test(name)).map((name) => basename(name));
+    expect(pages.filter((page) => !index.includes(`(${page})`))).toEqual([]);
   });
 });
