@@ -7,7 +7,7 @@
  */
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
-import { describeError, silentLogger } from '@weir/core';
+import { createLogger, describeError, type Logger, silentLogger } from '@weir/core';
 import {
   type Admin,
   type ConsumerListener,
@@ -40,10 +40,9 @@ export function addDev(program: Command, open: () => Session): void {
     .action(async (file: string, flags: { worker?: string; topic?: string }) => {
       const session = open();
       const worker = chosen(file, await exportsOf(file), flags.worker);
-      const { KAFKA_BROKERS } = process.env;
-      const broker = KAFKA_BROKERS ? undefined : await startDevBroker(session);
-      const brokers = KAFKA_BROKERS ?? broker!.brokers.join(',');
-      const env = { METRICS_PORT: '0', LOG_LEVEL: 'warn', ...process.env, KAFKA_BROKERS: brokers };
+      const broker = session.env.KAFKA_BROKERS ? undefined : await startDevBroker(session);
+      const brokers = broker === undefined ? session.env.KAFKA_BROKERS : broker.brokers.join(',');
+      const env = { METRICS_PORT: '0', LOG_LEVEL: 'warn', ...session.env, KAFKA_BROKERS: brokers };
       const resolved = resolve(worker, env);
       const consumed = resolved.consumes.find((each) => each.topic.name === flags.topic) ?? resolved.consumes[0]!;
       if (flags.topic !== undefined && consumed.topic.name !== flags.topic)
@@ -60,7 +59,7 @@ export function addDev(program: Command, open: () => Session): void {
         await admin.createTopics(deriveTopics(resolved));
         note(`${worker.name} on ${broker ? 'a broker in this process' : brokers}; input goes to ${consumed.name}`);
         const printed = watching.start(kafka);
-        const run = runWorker(worker, { env, signal: stop.signal });
+        const run = runWorker(worker, { env, signal: stop.signal, log: logBeside(resolved) });
         run.catch(end);
         await sendLines(producer, consumed, stop.signal);
         await producer.flush();
@@ -75,6 +74,11 @@ export function addDev(program: Command, open: () => Session): void {
         await broker?.stop();
       }
     });
+}
+
+/** The worker's own log, beside the records. */
+function logBeside({ name, logLevel }: Resolved): Logger {
+  return createLogger({ name, level: logLevel, destination: { write: (line) => void process.stderr.write(line) } });
 }
 
 async function startDevBroker(session: Session) {

@@ -16,10 +16,6 @@ import type { Owned } from './owned.ts';
 export type DeliveryState = 'queued' | 'running' | 'waiting' | 'settling' | 'finished' | 'abandoned';
 
 export class Delivery implements KafkaRecord {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly timestamp: number;
   /** Undefined until it is decoded. */
   value: unknown = undefined;
   attempt = 0;
@@ -33,20 +29,33 @@ export class Delivery implements KafkaRecord {
   decoded = false;
   story: Story | undefined = undefined;
   lane: Lane | undefined = undefined;
-  /** Monotonic ms at which it was queued, and at which its first failure in place happened (0: none). */
+  /** Monotonic ms (whole, so that it is no boxed number) at which it was queued, and at which its first failure in place happened (0: none). */
   queuedAt = 0;
   failingSince = 0;
   /** While put back: when it is due (ms since the epoch). */
   dueAt = 0;
 
   constructor(fetched: Fetched, owned: Owned, slot: number) {
-    this.topic = fetched.topic;
-    this.partition = fetched.partition;
-    this.offset = fetched.offset;
-    this.timestamp = fetched.timestamp;
     this.fetched = fetched;
     this.owned = owned;
     this.slot = slot;
+  }
+
+  // Read through rather than copied: four fields less for every record, one of them a boxed number.
+  get topic(): string {
+    return this.fetched.topic;
+  }
+
+  get partition(): number {
+    return this.fetched.partition;
+  }
+
+  get offset(): number {
+    return this.fetched.offset;
+  }
+
+  get timestamp(): number {
+    return this.fetched.timestamp;
   }
 
   get key(): string | null {

@@ -88,7 +88,7 @@ export class Intake {
     const owned = this.get(batch);
     if (owned === undefined) return undefined;
     const { ledger, lanes } = owned;
-    const now = this.#options.now();
+    const now = Math.round(this.#options.now());
     let bytes = 0;
     let taken = 0;
     let redelivered = 0;
