@@ -38,6 +38,19 @@ const story = (worker: Running, dueInMs: number) => ({
 });
 
 describe('a retry record', () => {
+  test('keeps a key and headers that are no text', async () => {
+    await using worker = await start();
+    const odd = Buffer.from([0xff, 0xfe, 0x00]);
+    await worker.sendRaw(Buffer.from('x'), {
+      topic: 'a.retry.5m',
+      key: odd,
+      headers: { ...story(worker, -1), odd },
+    });
+    const [record] = worker.kafka.records('xact.two');
+    expect(record?.key).toEqual(odd);
+    expect(record?.headers.odd).toEqual(odd);
+  });
+
   test('goes back when it is due and not before: same bytes, same key, same story', async () => {
     await using worker = await start();
     await retry(worker, story(worker, 60_000));

@@ -11,7 +11,18 @@
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { BytesSchema } from '@weir/sdk';
-import { bytes, defineWorker, HEADER, PermanentError, rawStory, type Topic, type Topology, topic } from '@weir/sdk';
+import {
+  bytes,
+  defineWorker,
+  HEADER,
+  PermanentError,
+  rawHeaders,
+  rawKey,
+  rawStory,
+  type Topic,
+  type Topology,
+  topic,
+} from '@weir/sdk';
 import { retrySchedulerConfig } from './config.ts';
 import { dueAt } from './due.ts';
 import { routesOf, targetOf } from './routes.ts';
@@ -54,8 +65,8 @@ export function retryScheduler(topology: Topology) {
       }
       const value = await originalBytes(record.value, story[HEADER.encoding]);
       await ctx.send(targetOf(route, story[HEADER.origin]).declared, value, {
-        key: record.key,
-        headers: record.headers,
+        key: rawKey(record),
+        headers: rawHeaders(record),
         story: forwardedStory(story, route.group),
       });
     },

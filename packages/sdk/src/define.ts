@@ -100,8 +100,8 @@ export interface DependencySpec {
 
 export interface SendOptions {
   /** In place of the topic's own key. */
-  readonly key?: string | null;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly key?: string | Buffer | null;
+  readonly headers?: Readonly<Record<string, string | Buffer>>;
   readonly partition?: number;
   readonly timestamp?: number;
   /**

@@ -36,7 +36,7 @@ export {
   type Worker,
   type WorkerSpec,
 } from './define.ts';
-export { rawStory } from './delivery/delivery.ts';
+export { rawHeaders, rawKey, rawStory } from './delivery/delivery.ts';
 export { HEADER } from './delivery/headers.ts';
 export {
   BrokerUnreachableError,

@@ -9,7 +9,7 @@
  */
 import type { KafkaRecord } from '../define.ts';
 import type { Fetched } from '../kafka/port.ts';
-import { headerText, plainHeaders, type Story, storyHeaders } from './headers.ts';
+import { plainHeaders, type Story, storyHeaders } from './headers.ts';
 import type { Lane } from './lanes.ts';
 import type { Owned } from './owned.ts';
 
@@ -90,7 +90,18 @@ export function rawStory(record: KafkaRecord): Readonly<Record<string, string>> 
   return record instanceof Delivery ? storyHeaders(record.fetched.rawHeaders) : {};
 }
 
-/** The value of one raw header of a record. */
-export function rawHeader(record: Delivery, name: string): string | undefined {
-  return headerText(record.fetched.rawHeaders, name);
+/** The key's bytes: a key need not be text. Null when there is none. */
+export function rawKey(record: KafkaRecord): Buffer | null {
+  return record instanceof Delivery ? record.fetched.rawKey : record.key === null ? null : Buffer.from(record.key);
+}
+
+/** The headers as they are on the wire, `weir-*` left out: a header need not be text either. The first value counts. */
+export function rawHeaders(record: KafkaRecord): Readonly<Record<string, string | Buffer>> {
+  if (!(record instanceof Delivery)) return record.headers;
+  const headers: Record<string, string | Buffer> = {};
+  for (const [name, raw] of Object.entries(record.fetched.rawHeaders ?? {})) {
+    const value = Array.isArray(raw) ? raw[0] : raw;
+    if (value !== undefined && !name.startsWith('weir-')) headers[name] = value;
+  }
+  return headers;
 }

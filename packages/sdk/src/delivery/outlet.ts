@@ -64,7 +64,7 @@ export class Outlet {
       throw new TypeError(`send: "${to}" is not in the declaration's "produces" (${known})`);
     }
     const encoded = encode(target.topic, value);
-    const headers: Record<string, string> = {
+    const headers: Record<string, string | Buffer> = {
       [HEADER.schema]: target.topic.schemaId,
       [HEADER.producer]: this.#resolved.name,
     };

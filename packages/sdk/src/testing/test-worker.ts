@@ -41,8 +41,8 @@ export interface TestWorkerOptions<R> {
 }
 
 export interface TestSendOptions {
-  readonly key?: string | null;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly key?: string | Buffer | null;
+  readonly headers?: Readonly<Record<string, string | Buffer>>;
   readonly partition?: number;
   /** Which consumed topic, by its declared name; the first unless told. */
   readonly topic?: string;
@@ -212,7 +212,12 @@ class InMemoryTest {
     return target;
   }
 
-  async #publish(topic: string, value: Buffer | null, key: string | null, options: TestSendOptions): Promise<void> {
+  async #publish(
+    topic: string,
+    value: Buffer | null,
+    key: string | Buffer | null,
+    options: TestSendOptions,
+  ): Promise<void> {
     this.kafka.append({
       topic,
       key,
