@@ -1,0 +1,297 @@
+/**
+ * One run: a cluster, the worker processes, the load, the schedule of faults, then quiet until everything is handled, then the
+ * history. The processes are real; only the clock of the schedule is this process's.
+ */
+
+import { rmSync } from 'node:fs';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { seededRandom } from '@weir/core';
+import { openTable, readRows } from '@weir/lake';
+import type { TopicSpec } from '@weir/sdk';
+import { openStore } from '@weir/storage';
+import { check, type Verdict } from './checker.ts';
+import { type Cluster, startDevCluster, startRealCluster } from './cluster.ts';
+import { Faults } from './faults.ts';
+import { Fleet } from './fleet.ts';
+import type { Consequence, History, LogRecord, Subject } from './history.ts';
+import { Load, type Mix } from './load.ts';
+import { readLogs } from './read-logs.ts';
+import { FAULT_NAMES, FAULTS, type FaultName, isGentle, type Step, schedule } from './schedule.ts';
+import { nowMs } from './workers/event-log.ts';
+import { TABLE } from './workers/table.ts';
+import { TOPICS } from './workers/work.ts';
+
+export const SUBJECT_NAMES = ['tasks', 'keys', 'rows'] as const;
+export type SubjectName = (typeof SUBJECT_NAMES)[number];
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly durationMs: number;
+  readonly subjects: readonly SubjectName[];
+  /** All that the cluster can, unless told. */
+  readonly faults?: readonly FaultName[] | undefined;
+  readonly kafka: boolean;
+  /** Environment of the workers beside what the runner sets. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly mix?: Partial<Mix>;
+  readonly nodeArgs?: readonly string[];
+  readonly say?: (line: string) => void;
+  /** Keeps the folder with the logs, also when nothing was wrong. */
+  readonly keep?: boolean;
+}
+
+export interface RunResult {
+  readonly options: RunOptions;
+  readonly steps: readonly Step[];
+  readonly verdict: Verdict;
+  readonly history: History;
+  readonly seconds: number;
+  /** Logs of every process; gone when nothing was wrong. */
+  readonly folder: string;
+}
+
+const MOST_PROCESSES = 3;
+const START_DEADLINE_MS = 40_000;
+const FINISH_DEADLINE_MS = 45_000;
+const END_DEADLINE_MS = 20_000;
+
+const LANES = { tasks: 'none', keys: 'key', rows: 'partition' } as const;
+const MIXES: Readonly<Record<SubjectName, Mix>> = {
+  tasks: {
+    perSecond: 120,
+    failing: 0.03,
+    broken: 0.01,
+    garbage: 0.005,
+    slow: 0.03,
+    quickMs: 30,
+    slowMs: 700,
+    keys: 100,
+  },
+  keys: {
+    perSecond: 80,
+    failing: 0.002,
+    broken: 0.005,
+    garbage: 0.005,
+    slow: 0.02,
+    quickMs: 20,
+    slowMs: 500,
+    keys: 20,
+  },
+  rows: { perSecond: 80, failing: 0.01, broken: 0.005, garbage: 0.005, slow: 0.05, quickMs: 50, slowMs: 800, keys: 50 },
+};
+
+/** @returns undefined when a real Kafka is asked for and there is none */
+export async function runOnce(options: RunOptions): Promise<RunResult | undefined> {
+  const cluster = options.kafka ? await startRealCluster() : await startDevCluster();
+  if (cluster === undefined) return undefined;
+  try {
+    return await runOn(cluster, options);
+  } finally {
+    await cluster.stop();
+  }
+}
+
+async function runOn(cluster: Cluster, options: RunOptions): Promise<RunResult> {
+  const { seed, durationMs, say = () => undefined } = options;
+  const startedMs = nowMs();
+  const random = seededRandom(seed);
+  const faults = (options.faults ?? FAULT_NAMES).filter((name) => !options.kafka || FAULTS[name].kafka);
+  const gentle = isGentle(faults);
+  const sessionTimeoutMs = gentle ? 12_000 : options.kafka ? 6_000 : 2_000;
+  const steps = schedule(random, { durationMs, subjects: options.subjects, faults, sessionTimeoutMs });
+  const folder = await mkdtemp(join(tmpdir(), 'weir-chaos-'));
+  const prefix = `chaos-${seed}-${process.pid.toString(36)}-${Math.floor(startedMs).toString(36)}`;
+  const subjects = options.subjects.map((name): Subject => {
+    return {
+      name,
+      group: `${prefix}-${name}`,
+      topic: `${prefix}.${TOPICS[name].name}`,
+      lane: LANES[name],
+      table: name === 'rows',
+    };
+  });
+  await cluster.createTopics(subjects.flatMap((subject) => topicsOf(prefix, subject.name)));
+  await cluster.watch(subjects);
+
+  const tables = join(folder, 'tables');
+  await mkdir(tables);
+  const storeFails = join(folder, 'store-fails');
+  const deathWarrant = join(folder, 'die-between');
+  const tolerant = { storeFails, deathWarrant };
+  let ending = false;
+  const fleet = new Fleet({
+    folder,
+    nodeArgs: options.nodeArgs ?? [],
+    env: {
+      KAFKA_BROKERS: cluster.brokers.join(','),
+      WEIR_TOPIC_PREFIX: prefix,
+      METRICS_PORT: '0',
+      KAFKA_SESSION_TIMEOUT_MS: String(sessionTimeoutMs),
+      KAFKA_HEARTBEAT_INTERVAL_MS: options.kafka ? '500' : '250',
+      KAFKA_MAX_POLL_INTERVAL_MS: gentle ? '15000' : options.kafka ? '8000' : '4000',
+      KAFKA_FETCH_MAX_WAIT_MS: '200',
+      WEIR_SIGNAL_INTERVAL_MS: '300',
+      WEIR_BREAKER_COOL_DOWN_MS: '1000',
+      DRAIN_TIMEOUT_MS: '10000',
+      TABLES_URL: pathToFileURL(tables).href,
+      STORE_FAILS: storeFails,
+      CHAOS_DIE: deathWarrant,
+      ...options.env,
+    },
+    onDeath: (subject) => {
+      if (!ending) setTimeout(() => void (ending || fleet.start(subject)), 300);
+    },
+  });
+  const told: History['faults'][number][] = [];
+  const tell = (text: string) => {
+    told.push({ at: nowMs(), text });
+    say(`${((nowMs() - startedMs) / 1000).toFixed(1).padStart(6)} s  ${text}`);
+  };
+  const load = new Load(
+    cluster.client(),
+    random,
+    subjects.map(({ name, topic }) => ({
+      subject: name,
+      topic,
+      mix: { ...MIXES[name as SubjectName], ...options.mix },
+    })),
+  );
+  const troubles: History['troubles'][number][] = [];
+  try {
+    await load.start();
+    for (const { name } of subjects) for (let count = 0; count < 2; count++) fleet.start(name);
+    await until(START_DEADLINE_MS, () =>
+      subjects.every(({ name }) => fleet.of(name).some((member) => fleet.isUp(member))),
+    );
+    tell('workers are up');
+    const harm = new Faults({ cluster, fleet, subjects, mostProcesses: MOST_PROCESSES, ...tolerant, tell });
+    await harm.run(steps);
+    await load.stop();
+    await harm.end();
+    for (const { name } of subjects) if (fleet.of(name).length === 0) fleet.start(name);
+    tell('faults are over; waiting until everything is handled');
+    for (const left of await untilHandled(cluster, subjects)) troubles.push(left);
+  } finally {
+    ending = true;
+    await fleet.stop(END_DEADLINE_MS);
+  }
+  tell('workers are down; reading the logs');
+  const history = await gather({ cluster, subjects, fleet, load, prefix, tables, told, gentle, troubles });
+  const verdict = check(history);
+  const seconds = (nowMs() - startedMs) / 1000;
+  await writeFile(
+    join(folder, 'run.json'),
+    JSON.stringify({ seed, steps, told, violations: verdict.violations }, null, 1),
+  );
+  if (verdict.violations.length === 0 && options.keep !== true) rmSync(folder, { recursive: true, force: true });
+  return { options, steps, verdict, history, seconds, folder };
+}
+
+function topicsOf(prefix: string, name: string): TopicSpec[] {
+  const config = {};
+  return [
+    { topic: `${prefix}.${name}`, partitions: 4, config },
+    { topic: `${prefix}.${name}.done`, partitions: 2, config },
+    ...['retry.1s', 'retry.2s', 'dlq'].map((end) => ({ topic: `${prefix}.${name}.${end}`, partitions: 3, config })),
+  ];
+}
+
+async function until(deadlineMs: number, isSo: () => boolean | Promise<boolean>): Promise<boolean> {
+  for (const deadline = nowMs() + deadlineMs; nowMs() < deadline; await wait(100)) if (await isSo()) return true;
+  return false;
+}
+
+/** What is still not committed at the deadline, one for each partition. */
+async function untilHandled(cluster: Cluster, subjects: readonly Subject[]): Promise<History['troubles'][number][]> {
+  const admin = cluster.client().admin();
+  await admin.connect();
+  let behind: string[] = [];
+  try {
+    await until(FINISH_DEADLINE_MS, async () => {
+      behind = [];
+      for (const { group, topic } of subjects) {
+        try {
+          const ends = new Map(
+            (await admin.fetchTopicOffsets(topic)).map(({ partition, high }) => [partition, Number(high)]),
+          );
+          const [committed] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
+          const offsets = new Map(
+            committed?.partitions.map(({ partition, offset }) => [partition, Number(offset)]) ?? [],
+          );
+          for (const [partition, end] of ends) {
+            const offset = Math.max(0, offsets.get(partition) ?? 0);
+            if (offset < end) behind.push(`${topic}/${partition} is committed to ${offset} of ${end}`);
+          }
+        } catch (error) {
+          behind.push(`${topic} could not be asked for: ${String(error)}`);
+        }
+      }
+      return behind.length === 0;
+    });
+  } finally {
+    await admin.disconnect();
+  }
+  return behind.map((text) => ({
+    rule: 'stuck',
+    text: `${text}, ${FINISH_DEADLINE_MS / 1000} s after the last fault`,
+  }));
+}
+
+async function gather(from: {
+  cluster: Cluster;
+  subjects: readonly Subject[];
+  fleet: Fleet;
+  load: Load;
+  prefix: string;
+  tables: string;
+  told: History['faults'];
+  gentle: boolean;
+  troubles: History['troubles'];
+}): Promise<History> {
+  const { cluster, subjects, fleet, load, prefix, tables, told, gentle, troubles } = from;
+  const records: LogRecord[] = [];
+  const consequences: Consequence[] = [];
+  const kinds = new Map<string, { subject: string; kind: Consequence['kind'] | undefined }>();
+  for (const { name } of subjects)
+    for (const { topic } of topicsOf(prefix, name)) {
+      const end = topic.slice(prefix.length + name.length + 1);
+      kinds.set(topic, {
+        subject: name,
+        kind: end === '' ? undefined : end === '.done' ? 'sent' : end === '.dlq' ? 'dead' : 'retry',
+      });
+    }
+  for (const { topic, partition, offset, id } of await readLogs(cluster.client(), [...kinds.keys()])) {
+    const { subject, kind } = kinds.get(topic)!;
+    const at = cluster.appendedAt(topic, partition, offset);
+    if (kind === undefined) records.push({ subject, id, topic, partition, offset, at });
+    else consequences.push({ subject, id, kind, at });
+  }
+  return {
+    subjects,
+    acknowledged: load.acknowledged,
+    records,
+    consequences,
+    commits: cluster.commits,
+    generations: cluster.generations,
+    processes: fleet.logs(),
+    rows: subjects.some(({ table }) => table) ? await rowsOf(tables) : [],
+    faults: told,
+    gentle,
+    troubles: [...fleet.troubles, ...troubles],
+  };
+}
+
+async function rowsOf(tables: string): Promise<History['rows']> {
+  const store = await openStore(pathToFileURL(tables).href);
+  const table = await openTable({ store, path: TABLE.name, spec: TABLE });
+  try {
+    return (await readRows(table, { columns: ['id'] })).map(({ id }) => ({ subject: 'rows', id: String(id) }));
+  } finally {
+    await table.close();
+    await store.close();
+  }
+}
