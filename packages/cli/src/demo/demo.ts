@@ -42,7 +42,7 @@ import {
 } from './settings.ts';
 import type { Stage } from './stage.ts';
 import { Supervisor } from './supervisor.ts';
-import { verify } from './verify.ts';
+import { type Verdict, verify } from './verify.ts';
 import { bytes } from './view.ts';
 
 export interface DemoOptions {
@@ -80,7 +80,7 @@ const PUBLISH_SECONDS = 40;
 const HIGHEST_RATE = 40;
 /** A handful of events is over sooner. */
 const LOWEST_RATE = 5;
-const SETTLE_MS = 20_000;
+const SETTLE_MS = 15_000;
 const DRAIN_MS = 14_000;
 const START_MS = 60_000;
 
@@ -108,6 +108,7 @@ class DemoRun {
   #supervisor: Supervisor | undefined;
   #monitor: Monitor | undefined;
   #plan: SourcePlan | undefined;
+  #killer: Killer | undefined;
 
   constructor(options: DemoOptions, context: DemoContext) {
     this.#options = options;
@@ -120,17 +121,15 @@ class DemoRun {
   async play(): Promise<Report> {
     const { clock } = this.#context;
     let failure: string | undefined;
-    let kills = 0;
-    let verdict: Report['problems'] extends unknown ? Awaited<ReturnType<typeof verify>> | undefined : never;
+    let verdict: Verdict | undefined;
     try {
       const pipeline = await this.#prepare();
-      const killer = new Killer({
+      this.#killer = new Killer({
         kills: this.#options.kills,
         kill: () => this.#supervisor!.killOne(),
         said: (text) => this.#monitor!.say(text),
       });
-      await this.#work(pipeline, killer);
-      kills = killer.done;
+      await this.#work(pipeline, this.#killer);
       this.#monitor!.phase = 'stopping';
       await this.#supervisor!.stop();
       this.#monitor!.phase = 'verifying';
@@ -142,7 +141,7 @@ class DemoRun {
       seed: this.#options.seed,
       seconds: (clock.monotonic() - this.#startedAt) / 1000,
       retried: this.#monitor?.state().retried ?? 0,
-      kills,
+      kills: this.#killer?.done ?? 0,
       replicas: this.#replicas,
       totals: this.#plan?.totals ?? { events: this.#options.events, attachments: 0, bytes: 0, poison: 0, faults: 0 },
       failure,
@@ -293,7 +292,7 @@ class DemoRun {
   }
 
   async #work(pipeline: Pipeline, killer: Killer): Promise<void> {
-    const { clock, signal, env } = this.#context;
+    const { clock, signal } = this.#context;
     const monitor = this.#monitor!;
     const supervisor = this.#supervisor!;
     supervisor.start();
@@ -308,6 +307,7 @@ class DemoRun {
     const producer = this.#kafka!.producer();
     await producer.start();
     const over = new AbortController();
+    const ending = AbortSignal.any([signal, over.signal]);
     const eventsTopic = pipeline.resolved[0]!.consumes[0]!.name;
     const publishing = publish({
       producer,
@@ -315,7 +315,7 @@ class DemoRun {
       records: this.#plan!.records,
       ratePerSecond: this.#rate(),
       clock,
-      signal: AbortSignal.any([signal, over.signal]),
+      signal: ending,
       progress: this.#published,
     });
     publishing.catch(() => undefined);
@@ -332,33 +332,33 @@ class DemoRun {
         publishing.then(() => new Promise<never>(() => undefined)),
         monitor.until(
           () => {
-            killer.consider(monitor.share);
+            // When all is done, rows or not, what was not killed yet has its turn.
+            killer.consider(sent && monitor.finished ? 1 : monitor.share);
             return sent && killer.over && monitor.finished;
           },
           {
-            signal,
+            signal: ending,
             patienceMs: this.#options.patienceMs,
             stuck: () => `nothing has moved for ${this.#options.patienceMs / 1000} s: ${monitor.describe()}`,
           },
         ),
       ]);
-      if (env.WEIR_DEMO_SETTLE !== 'false') {
-        monitor.phase = 'settling';
-        // How fast replicas go is the HPA's business and is worth seeing, but nothing that could fail the run.
-        await monitor
-          .until(
-            () =>
-              supervisor.view().every(({ wanted, ready, draining }) => wanted <= ready && ready <= 1 && draining === 0),
-            {
-              signal,
-              patienceMs: SETTLE_MS,
-              stuck: () => 'replicas did not go back in time',
-            },
-          )
-          .catch((error: unknown) => {
-            if (signal.aborted || supervisor.failure) throw error;
-          });
-      }
+      monitor.phase = 'settling';
+      // How fast replicas go is the HPA's business and is worth seeing, but nothing that could fail the run.
+      await monitor
+        .until(
+          () =>
+            supervisor.view().every(({ wanted, ready, draining }) => wanted <= ready && ready <= 1 && draining === 0),
+          {
+            signal,
+            patienceMs: SETTLE_MS,
+            movement: 'ignored',
+            stuck: () => 'replicas did not go back in time',
+          },
+        )
+        .catch((error: unknown) => {
+          if (signal.aborted || supervisor.failure) throw error;
+        });
     } finally {
       over.abort(new DemoFailedError('the run is over'));
       await producer.stop(AbortSignal.timeout(2_000)).catch(() => undefined);

@@ -103,20 +103,20 @@ export class Monitor {
 
   /**
    * Resolves when `met`; looks again whenever something was seen.
-   * @throws DemoFailedError with `stuck` when nothing has moved for `patienceMs`, or when the supervisor has given up;
+   * @throws DemoFailedError with `stuck` when nothing has moved for `patienceMs` (`movement: 'ignored'`: when it has passed), or when the supervisor has given up;
    *         the signal's reason when aborted
    */
   async until(
     met: () => boolean,
-    options: { signal: AbortSignal; patienceMs: number; stuck: () => string },
+    options: { signal: AbortSignal; patienceMs: number; movement?: 'counts' | 'ignored'; stuck: () => string },
   ): Promise<void> {
     const { clock, supervisor } = this.#options;
     const since = clock.monotonic();
     while (!met()) {
       options.signal.throwIfAborted();
       if (supervisor.failure) throw supervisor.failure;
-      if (clock.monotonic() - Math.max(since, this.#movedAt) > options.patienceMs)
-        throw new DemoFailedError(options.stuck());
+      const from = options.movement === 'ignored' ? since : Math.max(since, this.#movedAt);
+      if (clock.monotonic() - from > options.patienceMs) throw new DemoFailedError(options.stuck());
       await clock.sleep(200, options.signal);
     }
   }

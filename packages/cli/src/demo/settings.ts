@@ -40,7 +40,7 @@ export const FILE_HOSTS = 4;
 /** How often the supervisor, as the HPA, looks. The HPA itself: every 15 s. */
 export const TICK_MS = 1_000;
 /** The HPA's windows (scale-down stabilisation, periods of the policies) are this many times shorter. */
-export const SPEED_UP = 30;
+export const SPEED_UP = 60;
 
 export function demoSettings(place: DemoPlace): readonly DemoSetting[] {
   const setting = (name: string, value: string | number, why: string, only?: readonly ServiceName[]): DemoSetting => ({
