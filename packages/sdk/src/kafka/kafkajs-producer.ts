@@ -35,6 +35,7 @@ const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
 const RECORD_OVERHEAD_BYTES = 64;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 5_000;
+const CONNECT_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 const REPEAT_LOG_MS = 30_000;
 
@@ -341,7 +342,7 @@ export class KafkajsProducer implements Producer {
         createPartitioner: () => (choice) => this.#partition(choice),
         retry: { retries: 3 },
       });
-      this.#made = { client, producer, connecting: producer.connect() };
+      this.#made = { client, producer, connecting: this.#connectWithin(producer) };
     }
     const made = this.#made;
     try {
@@ -352,6 +353,20 @@ export class KafkajsProducer implements Producer {
       throw error;
     }
     return made.producer;
+  }
+
+  /** kafkajs's connect has been seen not to settle while the broker refused producer ids: then another client tries. */
+  async #connectWithin(producer: KafkaProducer): Promise<void> {
+    const done = new AbortController();
+    const limit = this.#context.clock.sleep(CONNECT_TIMEOUT_MS, done.signal).then(() => {
+      throw new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`);
+    });
+    try {
+      await Promise.race([producer.connect(), limit]);
+    } finally {
+      limit.catch(() => undefined);
+      done.abort();
+    }
   }
 
   /** kafkajs asks for every record of every try: a moment to learn the topic's partitions. */
