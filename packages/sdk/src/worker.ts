@@ -21,6 +21,7 @@ import { Outlet } from './delivery/outlet.ts';
 import { Reader } from './delivery/reader.ts';
 import { Runner } from './delivery/runner.ts';
 import { Settlement } from './delivery/settlement.ts';
+import { Tracing } from './delivery/tracing.ts';
 import { Budget } from './flow/backpressure.ts';
 import { Dependencies, type DependencyMoved } from './flow/dependencies.ts';
 import { GradientTuner } from './flow/gradient-tuner.ts';
@@ -105,6 +106,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
   readonly #meter: LoadMeter;
   readonly #intake: Intake;
   readonly #fair = new FairQueue();
+  readonly #tracing: Tracing | undefined;
   readonly #outlet: Outlet;
   readonly #settlement: Settlement;
   readonly #runner: Runner | BatchRunner;
@@ -169,7 +171,8 @@ class GroupMember implements RunningWorker, ConsumerListener {
       resume: (partitions) => this.#consumer.resume(partitions),
       onRedelivered: (count) => metrics.redelivered(count),
     });
-    this.#outlet = new Outlet({ resolved, producer: this.#producer, clock, log, metrics });
+    this.#tracing = Tracing.open(resolved.group, clock);
+    this.#outlet = new Outlet({ resolved, producer: this.#producer, clock, log, metrics, tracing: this.#tracing });
     this.#host = {
       outlet: this.#outlet,
       clock,
@@ -447,6 +450,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
       clock,
       log,
       metrics,
+      tracing: this.#tracing,
       mayStart: (running: number) => this.#mayStart(running),
       onCall: (records: number, seconds: number, ok: boolean) => {
         this.#meter.handled(undefined, records, seconds * (resolved.batch === undefined ? records : 1));

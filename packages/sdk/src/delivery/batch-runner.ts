@@ -18,6 +18,7 @@ import type { Reader } from './reader.ts';
 import { route } from './router.ts';
 import type { Admission } from './runner.ts';
 import type { Breakers, Settlement } from './settlement.ts';
+import type { Traced, Tracing } from './tracing.ts';
 
 export interface BatchRunnerOptions {
   readonly resolved: Resolved;
@@ -25,6 +26,8 @@ export interface BatchRunnerOptions {
   readonly reader: Reader;
   readonly settlement: Settlement;
   readonly breakers: Breakers;
+  /** Undefined when the process has no OpenTelemetry SDK. */
+  readonly tracing: Tracing | undefined;
   /** The partitions of the current assignment. */
   readonly owned: () => Iterable<Owned>;
   readonly limiter: Admission;
@@ -233,13 +236,22 @@ export class BatchRunner {
     const invocation = new Invocation(host, undefined, clock.monotonic());
     flight.invocation = invocation;
     let outcome: Outcome = { ok: true };
+    let traced: Traced | undefined;
     try {
-      await this.#handle(flight.deliveries, invocation as never);
+      const call = () => this.#handle(flight.deliveries, invocation as never);
+      const { tracing } = this.#options;
+      if (tracing === undefined) await call();
+      else {
+        const handled = tracing.handleBatch(flight.deliveries, call);
+        traced = handled.traced;
+        await handled.result;
+      }
       await new Promise<void>((resolve) => invocation.whenSent(resolve));
       if (invocation.sendError !== undefined) throw invocation.sendError;
     } catch (error) {
       outcome = { ok: false, error };
     }
+    traced?.end(outcome.ok ? undefined : outcome.error);
     invocation.closed = true;
     flight.invocation = undefined;
     this.#time(flight, invocation, outcome.ok);

@@ -13,6 +13,7 @@ import type { Acknowledge, Producer, ProducerRecord } from '../kafka/port.ts';
 import { encode } from './codec.ts';
 import type { Delivery } from './delivery.ts';
 import { cutBytes, failureHeaders, HEADER, headerText, originOf } from './headers.ts';
+import type { Tracing } from './tracing.ts';
 
 const compress = promisify(gzip);
 
@@ -31,6 +32,7 @@ export class Outlet {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #metrics: OutletMetrics;
+  readonly #tracing: Tracing | undefined;
 
   constructor(options: {
     resolved: Resolved;
@@ -38,12 +40,14 @@ export class Outlet {
     clock: Clock;
     log: Logger;
     metrics: OutletMetrics;
+    tracing?: Tracing | undefined;
   }) {
     this.#resolved = options.resolved;
     this.#producer = options.producer;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#metrics = options.metrics;
+    this.#tracing = options.tracing;
   }
 
   /**
@@ -76,6 +80,7 @@ export class Outlet {
       if (!name.startsWith('weir-')) headers[name] = options.headers[name]!;
     }
     Object.assign(headers, options.story);
+    const traced = this.#tracing?.send(target.name, headers);
     return this.#producer.send(
       {
         topic: target.name,
@@ -87,6 +92,7 @@ export class Outlet {
       },
       (error) => {
         this.#metrics.produced(target.name, error ? 'failed' : 'ok', 1);
+        traced?.end(error);
         acknowledge(error);
       },
       signal,

@@ -14,6 +14,7 @@ import type { FairQueue } from './fair.ts';
 import { type CallHost, Invocation } from './invocation.ts';
 import type { Reader } from './reader.ts';
 import type { Settlement } from './settlement.ts';
+import type { Traced, Tracing } from './tracing.ts';
 
 /** Admission to the handler: the limiter. */
 export interface Admission {
@@ -31,6 +32,8 @@ export interface RunnerOptions {
   readonly reader: Reader;
   readonly settlement: Settlement;
   readonly fair: FairQueue;
+  /** Undefined when the process has no OpenTelemetry SDK. */
+  readonly tracing: Tracing | undefined;
   readonly limiter: Admission;
   readonly clock: Clock;
   readonly log: Logger;
@@ -49,6 +52,7 @@ class Slot {
   readonly rejected: (error: unknown) => void;
   invocation: Invocation | undefined;
   delivery: Delivery | undefined;
+  traced: Traced | undefined;
   timedOut = false;
   constructor(over: (slot: Slot, error: unknown, ok: boolean) => void) {
     this.resolved = () => over(this, undefined, true);
@@ -169,7 +173,13 @@ export class Runner {
     this.#running++;
     let result: unknown;
     try {
-      result = this.#handle(delivery, invocation as never);
+      const { tracing } = this.#options;
+      if (tracing === undefined) result = this.#handle(delivery, invocation as never);
+      else {
+        const handled = tracing.handle(delivery, () => this.#handle(delivery, invocation as never));
+        slot.traced = handled.traced;
+        result = handled.result;
+      }
     } catch (error) {
       this.#burst++;
       this.#over(slot, error, false);
@@ -187,6 +197,8 @@ export class Runner {
     const { invocation, delivery } = slot;
     if (invocation === undefined || delivery === undefined) return;
     const timedOut = slot.timedOut;
+    slot.traced?.end(timedOut ? new HandlerTimeoutError(this.#options.resolved.timeoutMs) : error);
+    slot.traced = undefined;
     slot.invocation = undefined;
     slot.delivery = undefined;
     this.#free.push(slot);
