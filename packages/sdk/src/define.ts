@@ -68,7 +68,10 @@ export function topic<S extends Schema>(name: string, schema: S, options: TopicO
 
 // ---- records and contexts -----------------------------------------------------------------------------------------
 
-/** What a handler gets. The same shape for one record and in a batch. */
+/**
+ * What a handler gets. The same shape for one record and in a batch. `key` and `headers` are decoded when they are read:
+ * destructure them or name them, a spread (`{ ...record }`) leaves these two out.
+ */
 export interface KafkaRecord<V = unknown> {
   /** Checked by the topic's schema (or the bytes). */
   readonly value: V;

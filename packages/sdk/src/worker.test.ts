@@ -41,6 +41,16 @@ describe('one record', () => {
     expect(t.sent('loud')).toEqual([{ text: 'HI' }]);
   });
 
+  test('can be spread: value and coordinates come along', async () => {
+    const seen: object[] = [];
+    const w = defineWorker({ name: 'spreader', consumes: words, handle: (record) => void seen.push({ ...record }) });
+    await using t = await testWorker(w);
+    await t.send({ text: 'hi' }, { partition: 1 });
+    expect(seen).toMatchObject([
+      { value: { text: 'hi' }, topic: 'xact.words', partition: 1, offset: 0, timestamp: t.clock.now(), attempt: 0 },
+    ]);
+  });
+
   test('that is not JSON is a dead letter with its bytes while the rest flows', async () => {
     await using t = await testWorker(shouter);
     await t.sendRaw('{not json');
