@@ -1,6 +1,9 @@
-/** What is produced during a run: a steady stream per subject, with slow, deaf, failing and unreadable records among it. */
-import type { Random } from '@weir/core';
-import type { Kafka, Producer } from 'kafkajs';
+/**
+ * What is produced during a run: a steady stream per subject, with slow, deaf, failing and unreadable records among it. By the SDK's
+ * own producer: kafkajs's alone acknowledges records that it never sent when a leader moves to a node that has just answered.
+ */
+import { type Random, silentLogger, systemClock, systemRandom } from '@weir/core';
+import { kafkajsPort, type Producer, resolveKafka } from '@weir/sdk';
 import { ID_HEADER, type Work } from './workers/work.ts';
 
 export interface Mix {
@@ -18,6 +21,7 @@ export interface Mix {
 }
 
 const TICK_MS = 100;
+const FLUSH_DEADLINE_MS = 15_000;
 
 export class Load {
   readonly #producer: Producer;
@@ -26,40 +30,41 @@ export class Load {
   readonly acknowledged: { subject: string; id: string }[] = [];
   #count = 0;
   #timer: NodeJS.Timeout | undefined;
-  readonly #underWay = new Set<Promise<void>>();
 
-  constructor(client: Kafka, random: Random, streams: readonly { subject: string; topic: string; mix: Mix }[]) {
-    this.#producer = client.producer({ idempotent: false, retry: { retries: 3, initialRetryTime: 50 } });
+  constructor(
+    brokers: readonly string[],
+    random: Random,
+    streams: readonly { subject: string; topic: string; mix: Mix }[],
+  ) {
+    const { kafka: settings } = resolveKafka({ KAFKA_BROKERS: brokers.join(',') }, { name: 'chaos' });
+    const port = kafkajsPort({ settings, log: silentLogger, clock: systemClock, random: systemRandom });
+    this.#producer = port.producer();
     this.#random = random;
     this.#streams = streams;
   }
 
   async start(): Promise<void> {
-    await this.#producer.connect();
+    await this.#producer.start();
     this.#timer = setInterval(() => {
       for (const stream of this.#streams) this.#burst(stream);
     }, TICK_MS);
   }
 
+  /** Ends the stream; what is under way is flushed. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all(this.#underWay);
-    await this.#producer.disconnect();
+    await this.#producer.stop(AbortSignal.timeout(FLUSH_DEADLINE_MS));
   }
 
   #burst({ subject, topic, mix }: { subject: string; topic: string; mix: Mix }): void {
     const count = Math.round((mix.perSecond * TICK_MS) / 1000);
-    const records = Array.from({ length: count }, () => this.#record(subject, mix));
-    const messages = records.map(({ id, key, value }) => ({ key, value, headers: { [ID_HEADER]: id } }));
-    const sent = this.#producer.send({ topic, messages, acks: -1 }).then(
-      () => {
-        for (const { id } of records) this.acknowledged.push({ subject, id });
-      },
-      // Nobody was told that these are in the log. Those that are there all the same are checked like any other.
-      () => undefined,
-    );
-    this.#underWay.add(sent);
-    void sent.then(() => this.#underWay.delete(sent));
+    for (let at = 0; at < count; at++) {
+      const { id, key, value } = this.#record(subject, mix);
+      // Of one that failed nobody was told that it is in the log. If it is there all the same, it is checked like any other.
+      void this.#producer.send({ topic, key, value: Buffer.from(value), headers: { [ID_HEADER]: id } }, (error) => {
+        if (error === null) this.acknowledged.push({ subject, id });
+      });
+    }
   }
 
   #record(subject: string, mix: Mix): { id: string; key: string; value: string } {

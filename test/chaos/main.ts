@@ -27,16 +27,17 @@ const { values } = parseArgs({
 function oneOf<T extends string>(list: string, known: readonly T[], option: string): T[] {
   return list.split(',').map((word) => {
     const found = known.find((each) => each === word);
-    if (found !== undefined) return found;
-    console.error(`--${option}: "${word}" is none of ${known.join(', ')}`);
-    process.exit(2);
+    return found ?? refuse(`--${option}: "${word}" is none of ${known.join(', ')}`);
   });
 }
 
 function number(text: string, option: string): number {
   const value = Number(text);
-  if (Number.isFinite(value) && value > 0) return value;
-  console.error(`--${option} must be a number above 0, not "${text}"`);
+  return value > 0 && value < 2 ** 32 ? value : refuse(`--${option} must be a number above 0, not "${text}"`);
+}
+
+function refuse(text: string): never {
+  console.error(text);
   process.exit(2);
 }
 

@@ -152,7 +152,7 @@ async function runOn(cluster: Cluster, options: RunOptions): Promise<RunResult> 
     say(`${((nowMs() - startedMs) / 1000).toFixed(1).padStart(6)} s  ${text}`);
   };
   const load = new Load(
-    cluster.client(),
+    cluster.brokers,
     random,
     subjects.map(({ name, topic }) => ({
       subject: name,
