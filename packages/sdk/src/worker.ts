@@ -85,6 +85,7 @@ export interface RunningWorker {
 }
 
 const CHECK_TIMEOUTS_MS = 250;
+const LONGEST_RENEWAL_MS = 30_000;
 const MOST_END_OFFSET_INTERVAL_MS = 5_000;
 
 export function createWorker(options: WorkerOptions): RunningWorker {
@@ -242,6 +243,8 @@ class GroupMember implements RunningWorker, ConsumerListener {
       consumer: () => this.#consumer,
       owned: () => this.#intake.partitions(),
       metadata: (owned, offset) => this.#signals.metadataOf(owned, offset),
+      // A worker that is to catch up within seconds must not show the arrival rate of half a minute ago.
+      renewAfterMs: Math.min(LONGEST_RENEWAL_MS, resolved.scaling.catchUpMs / 2),
       clock,
       log,
       metrics,

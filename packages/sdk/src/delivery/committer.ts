@@ -8,14 +8,13 @@ import { CommitFencedError } from '../errors.ts';
 import type { CommitEntry, Consumer } from '../kafka/port.ts';
 import type { Owned } from './owned.ts';
 
-/** A signal is stale after 90 s (DESIGN section 5). */
-const RENEW_AFTER_MS = 30_000;
-
 export interface CommitterOptions {
   readonly consumer: () => Pick<Consumer, 'commit'>;
   readonly owned: () => Iterable<Owned>;
   /** The metadata to write beside the watermark of a partition. */
   readonly metadata: (owned: Owned, offset: number) => string;
+  /** An idle partition's signal is written anew after this: well under the 90 s after which it is stale. */
+  readonly renewAfterMs: number;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: { committed(seconds: number): void };
@@ -50,7 +49,7 @@ export class Committer {
   }
 
   async #round(): Promise<boolean> {
-    const { clock, log, metrics } = this.#options;
+    const { clock, log, metrics, renewAfterMs } = this.#options;
     const startedAt = clock.monotonic();
     const entries: CommitEntry[] = [];
     const committing: Owned[] = [];
@@ -58,7 +57,7 @@ export class Committer {
       const offset = owned.ledger.watermark;
       const moved = offset !== owned.committed;
       // A partition without any committed offset begins at its first record: nothing to promise before that.
-      if (!moved && (owned.committed < 0 || startedAt - owned.committedAtMs < RENEW_AFTER_MS)) continue;
+      if (!moved && (owned.committed < 0 || startedAt - owned.committedAtMs < renewAfterMs)) continue;
       entries.push({
         topic: owned.topic,
         partition: owned.partition,
