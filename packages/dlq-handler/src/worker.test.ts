@@ -7,11 +7,10 @@ import { deadLetters } from '@weir/contracts';
 import { seededRandom } from '@weir/core';
 import { openTable, readRows, type Table } from '@weir/lake';
 import { HEADER, ProduceFailedError } from '@weir/sdk';
-import { testWorker } from '@weir/sdk/testing';
+import { testWorker, topicOf, topologyOfWorkers, workerOf } from '@weir/sdk/testing';
 import { openStore } from '@weir/storage';
 import { describe, expect, test } from 'vitest';
 import { DeadLetterDesk } from './desk.ts';
-import { topicOf, topologyOfWorkers, workerOf } from './topology.fixture.ts';
 import { dlqHandler } from './worker.ts';
 
 const topology = topologyOfWorkers(workerOf('a', { consumes: [topicOf('one'), topicOf('two')] }), workerOf('b'));

@@ -1,6 +1,6 @@
+import { topicOf, topologyOfWorkers, workerOf } from '@weir/sdk/testing';
 import { expect, test } from 'vitest';
 import { routesOf, targetOf } from './routes.ts';
-import { topicOf, topologyOfWorkers, workerOf } from './topology.fixture.ts';
 
 test('every retry topic of every worker but its own has a route', () => {
   const topology = topologyOfWorkers(workerOf('a'), workerOf('b', { retry: [] }), workerOf('retry-scheduler'));

@@ -1,8 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { HEADER } from '@weir/sdk';
-import { testWorker } from '@weir/sdk/testing';
+import { testWorker, topicOf, topologyOfWorkers, workerOf } from '@weir/sdk/testing';
 import { describe, expect, test } from 'vitest';
-import { topicOf, topologyOfWorkers, workerOf } from './topology.fixture.ts';
 import { retryScheduler } from './worker.ts';
 
 const topology = topologyOfWorkers(workerOf('a', { consumes: [topicOf('one'), topicOf('two')] }), workerOf('b'));

@@ -12,7 +12,7 @@ import { ProduceFailedError } from '../errors.ts';
 import type { Acknowledge, Producer, ProducerRecord } from '../kafka/port.ts';
 import { encode } from './codec.ts';
 import type { Delivery } from './delivery.ts';
-import { cutBytes, failureHeaders, HEADER, headerText, originOf } from './headers.ts';
+import { cutBytes, type FailureStory, failureHeaders, HEADER, headerText, originOf } from './headers.ts';
 import type { Tracing } from './tracing.ts';
 
 const compress = promisify(gzip);
@@ -107,34 +107,34 @@ export class Outlet {
   ): Promise<void> {
     const rung = this.#resolved.retry[step];
     if (rung === undefined) throw new RangeError(`no retry topic at step ${step}`);
-    const now = this.#clock.now();
-    await this.#produce(delivery, {
-      topic: rung.topic,
-      key: delivery.fetched.rawKey,
-      value: delivery.fetched.raw,
-      timestamp: now,
-      headers: {
-        ...this.#originalHeaders(delivery),
-        ...failureHeaders({
-          group: this.#resolved.group,
-          attempt: failed.attempt,
-          parked: failed.parked,
-          replays: delivery.replays,
-          firstSeen: delivery.story?.firstSeen ?? now,
-          origin: delivery.story?.origin ?? originOf(delivery.fetched),
-          errorClass: failed.reason.class,
-          error: failed.reason.message,
-          dueAt: now + rung.delayMs,
-        }),
-      },
+    await this.#consequence(delivery, rung.topic, {
+      attempt: failed.attempt,
+      parked: failed.parked,
+      errorClass: failed.reason.class,
+      error: failed.reason.message,
+      dueAt: this.#clock.now() + rung.delayMs,
     });
   }
 
   /** Resolves when the broker has the dead letter; rejects only with the partition's abort reason. */
   async deadLetter(delivery: Delivery, reason: DeadLetterReason): Promise<void> {
+    await this.#consequence(delivery, this.#resolved.deadLetters, {
+      attempt: reason.attempts,
+      parked: delivery.parked,
+      errorClass: reason.class,
+      error: reason.message,
+    });
+  }
+
+  /** The original bytes, key and headers to `topic`, with the story of the failure. */
+  #consequence(
+    delivery: Delivery,
+    topic: string,
+    failure: Pick<FailureStory, 'attempt' | 'parked' | 'errorClass' | 'error' | 'dueAt'>,
+  ): Promise<void> {
     const now = this.#clock.now();
-    await this.#produce(delivery, {
-      topic: this.#resolved.deadLetters,
+    return this.#produce(delivery, {
+      topic,
       key: delivery.fetched.rawKey,
       value: delivery.fetched.raw,
       timestamp: now,
@@ -142,13 +142,10 @@ export class Outlet {
         ...this.#originalHeaders(delivery),
         ...failureHeaders({
           group: this.#resolved.group,
-          attempt: reason.attempts,
-          parked: delivery.parked,
           replays: delivery.replays,
           firstSeen: delivery.story?.firstSeen ?? now,
           origin: delivery.story?.origin ?? originOf(delivery.fetched),
-          errorClass: reason.class,
-          error: reason.message,
+          ...failure,
         }),
       },
     });

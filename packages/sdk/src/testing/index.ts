@@ -8,3 +8,4 @@ export {
   type TestWorkerOptions,
   testWorker,
 } from './test-worker.ts';
+export { topicOf, topologyOfWorkers, workerOf } from './topologies.ts';

@@ -1,4 +1,5 @@
-import type { Topology, TopologyTopic, TopologyWorker } from '@weir/sdk';
+/** Topologies for tests of what reads one: plain workers with retry topics and dead letters. */
+import type { Topology, TopologyTopic, TopologyWorker } from '../topology.ts';
 
 export const topicOf = (declared: string, partitions = 6): TopologyTopic => ({
   name: `xact.${declared}`,
