@@ -50,3 +50,36 @@ test('a broker that is not there is said to be missing, looked for, and used whe
     await bench.close();
   }
 });
+
+test('a broker that refuses producer ids for a while delays records by little more than that while', async () => {
+  const broker = await startBroker({ port: 0 });
+  const bench = new Bench({ brokers: broker.brokers, sessionTimeoutMs: 2_000, stop: () => broker.stop() });
+  try {
+    bench.atEnd(() => broker.stop());
+    await bench.createTopic(1);
+    const GROUP_LOAD_IN_PROGRESS = 14;
+    let refused = 0;
+    let waits = true;
+    broker.control('InitProducerId', () => {
+      if (waits) refused++;
+      return waits ? { errorCode: GROUP_LOAD_IN_PROGRESS } : undefined;
+    });
+    const producer = bench.port.producer();
+    bench.atEnd(() => producer.stop());
+    await producer.start();
+    const fates: (Error | null)[] = [];
+    for (let index = 0; index < 100; index++) {
+      void producer.send({ topic: bench.topic, key: null, value: Buffer.from('v') }, (error) => fates.push(error));
+    }
+    // With kafkajs's own waits the fourteenth came after 20 s.
+    await until('14 are refused', () => refused >= 14, 10_000);
+    expect(fates).toEqual([]);
+    waits = false;
+    await until('all are written', () => fates.length === 100, 10_000);
+    expect(fates.every((fate) => fate === null)).toBe(true);
+    const [end] = await bench.admin.offsets([bench.topic]);
+    expect(end?.end).toBe(100);
+  } finally {
+    await bench.close();
+  }
+});

@@ -4,7 +4,7 @@
  * 6 % of a core for an idle worker, and a TimeoutNegativeWarning from Node 24. The method that arms it needs one
  * condition more, which is added here: there must be a request that waits.
  *
- * This is the one place where kafkajs itself is touched. If its insides look different (another version, a fork),
+ * Here and in kafkajs-retry.ts kafkajs itself is touched, nowhere else. If its insides look different (another version, a fork),
  * nothing is changed, and the only loss is that CPU time; the warning is dropped in any case.
  */
 import { createRequire } from 'node:module';

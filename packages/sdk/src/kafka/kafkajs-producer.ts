@@ -22,6 +22,7 @@ import type {
 import { BrokerUnreachableError, ProduceFailedError } from '../errors.ts';
 import type { PortContext } from './kafkajs.ts';
 import { type Client, createClient, errorType, within } from './kafkajs-client.ts';
+import { PRODUCER_RETRIES } from './kafkajs-retry.ts';
 import { partitionOf } from './partitioner.ts';
 import type { Acknowledge, Producer, ProducerRecord } from './port.ts';
 
@@ -334,13 +335,13 @@ export class KafkajsProducer implements Producer {
 
   async #connected(): Promise<KafkaProducer> {
     if (!this.#made) {
-      const client = createClient({ ...this.#context, retries: 3 });
+      const client = createClient({ ...this.#context, retries: PRODUCER_RETRIES });
       const producer = client.kafka.producer({
         idempotent: true,
         allowAutoTopicCreation: false,
         metadataMaxAge: 60_000,
         createPartitioner: () => (choice) => this.#partition(choice),
-        retry: { retries: 3 },
+        retry: { retries: PRODUCER_RETRIES },
       });
       this.#made = { client, producer, connecting: this.#connectWithin(producer) };
     }
@@ -355,7 +356,7 @@ export class KafkajsProducer implements Producer {
     return made.producer;
   }
 
-  /** kafkajs's connect has been seen not to settle while the broker refused producer ids: then another client tries. */
+  /** What kafkajs repeats inside `connect` is not all bounded by its settings: past this, another client tries. */
   async #connectWithin(producer: KafkaProducer): Promise<void> {
     const done = new AbortController();
     const limit = this.#context.clock.sleep(CONNECT_TIMEOUT_MS, done.signal).then(() => {

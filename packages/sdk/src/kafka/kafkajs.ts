@@ -15,6 +15,7 @@ import { registerCodecs } from './kafkajs-codecs.ts';
 import { KafkajsConsumer } from './kafkajs-consumer.ts';
 import { stopIdleTimers } from './kafkajs-idle.ts';
 import { KafkajsProducer } from './kafkajs-producer.ts';
+import { boundProducerIdRetries } from './kafkajs-retry.ts';
 import type { KafkaPort } from './port.ts';
 
 export interface KafkajsOptions {
@@ -37,6 +38,7 @@ export interface PortContext {
 
 export function kafkajsPort(options: KafkajsOptions): KafkaPort {
   stopIdleTimers();
+  boundProducerIdRetries();
   registerCodecs();
   const context: PortContext = {
     settings: options.settings,
