@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- per-record broker memory] [--on dev|kafka] [--records N] [--rounds N] [--json FILE] [--strict]
+ * npm run bench [-- per-record broker parallel memory] [--on dev|kafka] [--records N] [--rounds N] [--json FILE] [--strict]
  *
  * Runs the benches that are named (all by default), prints their tables and whether each aim was met. With --strict an
  * aim that was missed is exit code 1. Figures that were published, with their machine, are in bench/README.md.
@@ -10,10 +10,11 @@ import { parseArgs } from 'node:util';
 import { brokers } from './broker.ts';
 import { type BrokerUnderTest, startDevBroker, startRealKafka } from './load.ts';
 import { memory } from './memory.ts';
+import { parallel } from './parallel/parallel.ts';
 import { perRecord } from './per-record.ts';
 import type { Verdict } from './rounds.ts';
 
-const BENCHES = ['per-record', 'broker', 'memory'];
+const BENCHES = ['per-record', 'broker', 'parallel', 'memory'];
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -62,7 +63,8 @@ say(
 
 let kafka: BrokerUnderTest | undefined;
 try {
-  if (wanted('broker') || (wanted('per-record') && values.on === 'kafka')) kafka = await startRealKafka();
+  if (wanted('broker') || wanted('parallel') || (wanted('per-record') && values.on === 'kafka'))
+    kafka = await startRealKafka();
   if (wanted('per-record')) {
     const broker = values.on === 'kafka' ? kafka : await startDevBroker();
     if (broker) {
@@ -80,6 +82,14 @@ try {
       verdicts.push(...outcome.verdicts);
       report.broker = outcome.results;
     } else say('SKIPPED broker: no Kafka to compare with');
+  }
+  if (wanted('parallel')) {
+    if (kafka) {
+      const outcome = await parallel(kafka, load);
+      say(`## Beside parallel-consumer, on ${kafka.name}\n\n${outcome.text}\n`);
+      verdicts.push(...outcome.verdicts);
+      report.parallel = outcome.results;
+    } else say('SKIPPED parallel: no Kafka; the peer is measured on a real one only');
   }
   if (wanted('memory')) {
     const outcome = await memory({ rounds: Math.min(3, load.rounds) });
