@@ -152,9 +152,8 @@ export class Faults {
         });
         return 'of the next 2 requests';
       case 'slowSyncs':
-        broker.control('SyncGroup', (request) => (ofGroup(request) ? { delayMs: forMs } : undefined), { times: 1 });
-        faults.forceRebalance(subject.group);
-        return `everybody joins again, one SyncGroup takes ${forMs} ms`;
+        broker.control('SyncGroup', (request) => (ofGroup(request) ? { delayMs: forMs } : undefined), { times: 2 });
+        return `the next 2 by ${forMs} ms`;
       case 'moveCoordinator':
         faults.moveCoordinator(subject.group, node);
         return `to node ${node}`;

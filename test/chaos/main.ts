@@ -1,12 +1,14 @@
 /**
  * `npm run chaos -- --seed S [--minutes M | --seconds N] [--seeds K] [--repeat K] [--kafka] [--workers a,b] [--faults a,b] [--keep]`
+ * `npm run chaos -- --mutation 'the fence'`: the pinned run of a guarantee that is taken out
  *
  * Seeds S, S+1, … one after the other, each with its own schedule; `--repeat` runs each schedule several times. Ends with 1 when a
  * promise was broken.
  */
 import { parseArgs } from 'node:util';
+import { brokenRun, MUTATIONS } from './mutations.ts';
 import { commandOf, describeFailure, table } from './report.ts';
-import { type RunResult, runOnce, SUBJECT_NAMES } from './run.ts';
+import { type RunOptions, type RunResult, runOnce, SUBJECT_NAMES } from './run.ts';
 import { FAULT_NAMES } from './schedule.ts';
 
 const { values } = parseArgs({
@@ -20,6 +22,7 @@ const { values } = parseArgs({
     workers: { type: 'string', default: SUBJECT_NAMES.join(',') },
     faults: { type: 'string' },
     keep: { type: 'boolean', default: false },
+    mutation: { type: 'string' },
     quiet: { type: 'boolean', default: false },
   },
 });
@@ -46,21 +49,27 @@ const seconds = values.seconds
   : values.minutes
     ? number(values.minutes, 'minutes') * 60
     : 30;
-const first = number(values.seed, 'seed');
-const subjects = oneOf(values.workers, SUBJECT_NAMES, 'workers');
-const faults = values.faults ? oneOf(values.faults, FAULT_NAMES, 'faults') : undefined;
+const mutation = MUTATIONS.find(({ name }) => name === values.mutation);
+if (values.mutation !== undefined && mutation === undefined)
+  refuse(`--mutation: "${values.mutation}" is none of ${MUTATIONS.map(({ name }) => `"${name}"`).join(', ')}`);
+const base: RunOptions = mutation
+  ? brokenRun(mutation)
+  : {
+      seed: number(values.seed, 'seed'),
+      durationMs: seconds * 1_000,
+      subjects: oneOf(values.workers, SUBJECT_NAMES, 'workers'),
+      faults: values.faults ? oneOf(values.faults, FAULT_NAMES, 'faults') : undefined,
+      kafka: values.kafka,
+    };
 const results: RunResult[] = [];
 let failed = 0;
 
-for (let seed = first; seed < first + number(values.seeds, 'seeds'); seed++)
+for (let seed = base.seed; seed < base.seed + number(values.seeds, 'seeds'); seed++)
   for (let round = 0; round < number(values.repeat, 'repeat'); round++) {
-    console.log(`seed ${seed}: ${seconds} s of faults on ${values.kafka ? 'Kafka' : 'the dev broker'}`);
+    console.log(`seed ${seed}: ${base.durationMs / 1000} s of faults on ${base.kafka ? 'Kafka' : 'the dev broker'}`);
     const result = await runOnce({
+      ...base,
       seed,
-      durationMs: seconds * 1_000,
-      subjects,
-      faults,
-      kafka: values.kafka,
       keep: values.keep,
       ...(values.quiet ? {} : { say: (line: string) => console.log(line) }),
     });

@@ -8,6 +8,8 @@ const MOST_LINES = 60;
 const REPEATS = 10;
 
 export function commandOf({ options }: RunResult): string {
+  const mutation = options.env?.CHAOS_MUTATION;
+  if (mutation !== undefined) return `npm run chaos -- --mutation '${mutation}' --repeat ${REPEATS}`;
   const words = [
     `npm run chaos -- --seed ${options.seed} --seconds ${options.durationMs / 1000} --workers ${options.subjects.join(',')}`,
   ];
