@@ -10,6 +10,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CommitFailedError, CommitFencedError, ProduceFailedError } from '../../packages/sdk/src/errors.ts';
 import { assignRoundRobin } from '../../packages/sdk/src/kafka/assigner.ts';
 import { partitionOf } from '../../packages/sdk/src/kafka/partitioner.ts';
+import { run, works } from '../foreign-clients/command.ts';
+import { skipWithout } from '../foreign-clients/requirement.ts';
 import { API, Network } from './faulty-client.ts';
 import { Bench, type Capabilities, type Harness } from './harness.ts';
 import { until, World } from './member.ts';
@@ -81,33 +83,48 @@ export function kafkaSuite(name: string, open: () => Promise<Harness>, can: Capa
       expect(member.batches.at(-1)).toMatchObject({ lastOffset: 2, highWatermark: 3 });
     });
 
-    check('gzip and zstd batches are read; one in an unknown codec is reported and stepped over', async (bench) => {
+    check('batches in every codec are read; one that cannot be is reported and stepped over', async (bench) => {
       await bench.createTopic(1);
+      breakLz4Poison();
       const producer = raw().producer();
       await producer.connect();
       bench.atEnd(() => producer.disconnect());
-      const send = (compression: number, value: string, count: number) =>
+      const send = (name: 'GZIP' | 'Snappy' | 'LZ4' | 'ZSTD', count: number, value: string = name) =>
         producer.send({
           topic: bench.topic,
-          compression,
+          compression: CompressionTypes[name],
           messages: Array.from({ length: count }, () => ({ value, partition: 0 })),
         });
-      const table = CompressionCodecs as Record<number, () => unknown>;
-      const codec = table[CompressionTypes.LZ4]!;
-      await send(CompressionTypes.GZIP, 'gzip', 3);
-      table[CompressionTypes.LZ4] = () => ({ compress: async ({ buffer }: { buffer: Buffer }) => lz4Stored(buffer) });
-      await send(CompressionTypes.LZ4, 'lz4', 5);
-      table[CompressionTypes.LZ4] = codec;
-      await send(CompressionTypes.ZSTD, 'zstd', 2);
+      await send('GZIP', 2);
+      await send('LZ4', 5, POISON);
+      await send('ZSTD', 2);
+      await send('Snappy', 2);
+      await send('LZ4', 2);
       const member = await bench.member().start();
-      await until('what can be read', () => member.delivered >= 5);
+      await until('what can be read', () => member.delivered >= 8);
       const values = member.batches.flatMap(({ records }) => records.map(({ raw: value }) => String(value)));
-      expect(values).toEqual(['gzip', 'gzip', 'gzip', 'zstd', 'zstd']);
+      expect(values).toEqual(['GZIP', 'GZIP', 'ZSTD', 'ZSTD', 'Snappy', 'Snappy', 'LZ4', 'LZ4']);
       expect(member.happened.filter(({ kind }) => kind === 'unreadable')).toMatchObject([
-        { firstOffset: 3, lastOffset: 7 },
+        { firstOffset: 2, lastOffset: 6 },
       ]);
-      await until('all is covered', () => [...member.ledgers.values()][0]?.base === 10);
+      await until('all is covered', () => [...member.ledgers.values()][0]?.base === 13);
     });
+
+    for (const codec of KCAT_CODECS) {
+      check(`batches that librdkafka compresses with ${codec} are read`, async (bench) => {
+        await bench.createTopic(1);
+        // Beyond 64 KiB, so that the formats show their second block.
+        const lines = Array.from({ length: 2_000 }, (_, index) => `${codec} ${index} ${'abcdefgh'.repeat(index % 20)}`);
+        const args = ['-P', '-b', harness.brokers.join(','), '-t', bench.topic, '-p', '0', '-z', codec];
+        const { code, stderr } = await run('kcat', args, { input: `${lines.join('\n')}\n` });
+        expect(code, stderr).toBe(0);
+        const member = await bench.member().start();
+        await until('all are read', () => member.delivered === lines.length);
+        const values = member.batches.flatMap(({ records }) => records.map(({ raw: value }) => String(value)));
+        expect(values).toEqual(lines);
+        expect(member.happened.filter(({ kind }) => kind === 'unreadable')).toEqual([]);
+      });
+    }
 
     check('a record that is too large fails alone, its neighbours are written', async (bench) => {
       await bench.admin.createTopics([{ topic: bench.topic, partitions: 1, config: { 'max.message.bytes': '20000' } }]);
@@ -761,6 +778,30 @@ export function kafkaSuite(name: string, open: () => Promise<Harness>, can: Capa
     });
   });
 }
+
+const POISON = 'a batch that no decoder can read';
+let lz4Broken = false;
+
+/** Batches with the poison in them cannot be decompressed any more; the table is one per process, so it stays that way. */
+function breakLz4Poison(): void {
+  if (lz4Broken) return;
+  lz4Broken = true;
+  const table = CompressionCodecs as Record<number, () => { decompress(buffer: Buffer): Promise<Buffer> }>;
+  const { decompress } = table[CompressionTypes.LZ4]!();
+  const codec = {
+    // Not compressed, so that the poison shows.
+    compress: async ({ buffer }: { buffer: Buffer }) => lz4Stored(buffer),
+    decompress: async (buffer: Buffer) => {
+      if (buffer.includes(POISON)) throw new Error('no such codec');
+      return decompress(buffer);
+    },
+  };
+  table[CompressionTypes.LZ4] = () => codec;
+}
+
+/** librdkafka's command line. */
+const withoutKcat = skipWithout('kcat', await works('kcat', ['-V']), 'install it (Debian: kcat)');
+const KCAT_CODECS = withoutKcat ? [] : ['gzip', 'snappy', 'lz4', 'zstd'];
 
 /** An LZ4 frame with stored blocks: valid, and written without a codec. */
 function lz4Stored(data: Buffer): Buffer {

@@ -1,15 +1,13 @@
 /**
- * Compression codecs for kafkajs: gzip (its own) and zstd (Node's). A batch that no codec here can read must not crash
- * the consumer: kafkajs would meet it again after every restart, and does not say where it lies.
- *
- * A codec sees compressed bytes only, no coordinates. So instead of throwing it gives back bytes that decode to as many
- * stand-in records as kafkajs asks for; they are told from real ones by the memory that they lie in, which no record
- * from outside can share, and they carry the batch's context, which names its first and last offset. The neighbours in
- * the same fetch stay readable.
+ * Compression codecs for kafkajs: gzip (its own), zstd (Node's), snappy and lz4 (a package each, loaded when the first
+ * such batch is met, because most workers never meet one). What a codec cannot read becomes stand-ins
+ * (kafkajs-unreadable.ts) instead of an error.
  */
+import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
 import { zstdCompress, zstdDecompress } from 'node:zlib';
 import kafkajs from 'kafkajs';
+import { guardBatchDecoder, standInsFor } from './kafkajs-unreadable.ts';
 
 interface Codec {
   compress(encoder: { buffer: Buffer }): Promise<Buffer>;
@@ -18,37 +16,77 @@ interface Codec {
 
 const NAMES = { 1: 'gzip', 2: 'snappy', 3: 'lz4', 4: 'zstd' } as const;
 
-/** More records than a batch of the usual 1 MiB holds. */
-const STAND_INS = 250_000;
-/**
- * Length 11; no attributes; timestamp +0; offset + 2^29, so that kafkajs never takes it for a record before the fetch
- * position; key null; a value of one byte; no headers. Numbers are zigzag varints.
- */
-const STAND_IN = Buffer.from([0x16, 0x00, 0x00, 0x80, 0x80, 0x80, 0x80, 0x04, 0x01, 0x02, 0x00, 0x00]);
+class CodecNotLoadedError extends Error {}
 
-/** Memory of stand-ins -> why the batch cannot be read. */
-const reasons = new Map<ArrayBufferLike, string>();
-const standIns = new Map<string, Buffer>();
+const require = createRequire(import.meta.url);
 
-function standInFor(reason: string): Buffer {
-  let buffer = standIns.get(reason);
-  if (!buffer) {
-    buffer = Buffer.from(new ArrayBuffer(STAND_INS * STAND_IN.length)).fill(STAND_IN);
-    standIns.set(reason, buffer);
-    reasons.set(buffer.buffer, reason);
+function load(name: string): unknown {
+  try {
+    return require(name);
+  } catch (error) {
+    throw new CodecNotLoadedError(`the package ${name} cannot be loaded here`, { cause: error });
   }
-  return buffer;
-}
-
-/** @returns why the batch of this record cannot be read, or undefined for a real record */
-export function unreadableReason(value: Buffer | null): string | undefined {
-  return reasons.size > 0 && value !== null ? reasons.get(value.buffer) : undefined;
 }
 
 const zstd: Codec = {
   compress: ({ buffer }) => promisify(zstdCompress)(buffer),
   decompress: (buffer) => promisify(zstdDecompress)(buffer),
 };
+
+interface Lz4 {
+  compressFrame(data: Uint8Array): Promise<Buffer>;
+  decompressFrame(data: Uint8Array): Promise<Buffer>;
+}
+
+/** Kafka's lz4 is the standard frame format. */
+const lz4: Codec = {
+  compress: async ({ buffer }) => (load('lz4-napi') as Lz4).compressFrame(buffer),
+  decompress: async (buffer) => (load('lz4-napi') as Lz4).decompressFrame(buffer),
+};
+
+interface Snappy {
+  compress(data: Buffer): Buffer;
+  uncompress(data: Buffer, maxLength?: number): Buffer;
+}
+
+/**
+ * Snappy comes in two shapes: one bare block (librdkafka), or the blocks of xerial's stream, which Java writes:
+ * a magic, two versions, then length and block in turn.
+ */
+const XERIAL = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
+const XERIAL_VERSIONS = Buffer.from([0, 0, 0, 1, 0, 0, 0, 1]);
+const XERIAL_BLOCK_BYTES = 32 * 1024;
+/** A damaged block may claim any length up to 4 GiB, which would be allocated before it is found out. */
+const MAX_BLOCK_BYTES = 256 * 1024 * 1024;
+
+const snappy: Codec = {
+  compress: async ({ buffer }) => {
+    const { compress } = load('snappyjs') as Snappy;
+    const parts: Buffer[] = [XERIAL, XERIAL_VERSIONS];
+    for (let at = 0; at < buffer.length; at += XERIAL_BLOCK_BYTES) {
+      const block = compress(buffer.subarray(at, at + XERIAL_BLOCK_BYTES));
+      const length = Buffer.alloc(4);
+      length.writeInt32BE(block.length);
+      parts.push(length, block);
+    }
+    return Buffer.concat(parts);
+  },
+  decompress: async (buffer) => {
+    const { uncompress } = load('snappyjs') as Snappy;
+    if (!buffer.subarray(0, XERIAL.length).equals(XERIAL)) return uncompress(buffer, MAX_BLOCK_BYTES);
+    const parts: Buffer[] = [];
+    for (let at = XERIAL.length + XERIAL_VERSIONS.length; at < buffer.length; ) {
+      const length = buffer.readInt32BE(at);
+      at += 4;
+      if (length < 0 || at + length > buffer.length) throw new RangeError('a snappy block ends behind its batch');
+      parts.push(uncompress(buffer.subarray(at, at + length), MAX_BLOCK_BYTES));
+      at += length;
+    }
+    return Buffer.concat(parts);
+  },
+};
+
+const OURS: Readonly<Record<string, Codec>> = { snappy, lz4, zstd };
 
 let registered = false;
 
@@ -59,10 +97,12 @@ let registered = false;
 export function registerCodecs(): void {
   if (registered) return;
   registered = true;
+  guardBatchDecoder();
   const table = kafkajs.CompressionCodecs as Record<number, () => Codec>;
   for (const [id, name] of Object.entries(NAMES)) {
-    const given = codecOf(table, Number(id)) ?? (name === 'zstd' ? zstd : undefined);
-    const codec = given ? guarded(name, given) : missing(name);
+    const given = codecOf(table, Number(id)) ?? OURS[name];
+    if (!given) continue;
+    const codec = guarded(name, given);
     table[Number(id)] = () => codec;
   }
 }
@@ -81,18 +121,11 @@ function guarded(name: string, codec: Codec): Codec {
     decompress: async (buffer) => {
       try {
         return await codec.decompress(buffer);
-      } catch {
-        return standInFor(`its ${name} data is damaged`);
+      } catch (error) {
+        if (error instanceof CodecNotLoadedError)
+          return standInsFor(`it is compressed with ${name}, and ${error.message}`);
+        return standInsFor(`its ${name} data is damaged`);
       }
     },
-  };
-}
-
-function missing(name: string): Codec {
-  return {
-    compress: async () => {
-      throw new TypeError(`no ${name} codec is registered with kafkajs: nothing can be produced with it`);
-    },
-    decompress: async () => standInFor(`it is compressed with ${name}, for which no codec is registered with kafkajs`),
   };
 }

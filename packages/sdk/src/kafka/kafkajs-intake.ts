@@ -9,8 +9,8 @@
 import type { EachBatchPayload, Consumer as KafkaConsumer, KafkaMessage } from 'kafkajs';
 import type { PortContext } from './kafkajs.ts';
 import { within } from './kafkajs-client.ts';
-import { unreadableReason } from './kafkajs-codecs.ts';
 import type { Observer } from './kafkajs-observer.ts';
+import { unreadableReason } from './kafkajs-unreadable.ts';
 import { type ConsumerListener, Fetched, type StartPosition, type TopicPartition } from './port.ts';
 
 const ALIGN_RETRY_MS = 1_000;
