@@ -25,9 +25,9 @@ function holds(result: RunResult): void {
 
 describe('on the dev broker nothing is lost, inverted, repeated or rewound', () => {
   test.each([
-    [101, 102],
-    [103, 104],
-    [105, 106],
+    [48, 49],
+    [50, 51],
+    [52, 53],
   ])('seeds %i and %i', { timeout: 180_000 }, async (...seeds) => {
     for (const result of await Promise.all(seeds.map((seed) => runOnce(seeded(seed, false))))) holds(result!);
   });
@@ -48,9 +48,9 @@ test('a seed gives one schedule, and the pinned seeds together have every fault'
       faults: FAULT_NAMES,
       sessionTimeoutMs: 2_000,
     });
-  expect(of(101)).toEqual(of(101));
-  expect(of(101)).not.toEqual(of(102));
-  const seen = new Set([101, 102, 103, 104, 105, 106].flatMap((seed) => of(seed).map(({ fault }) => fault)));
+  expect(of(48)).toEqual(of(48));
+  expect(of(48)).not.toEqual(of(49));
+  const seen = new Set([48, 49, 50, 51, 52, 53].flatMap((seed) => of(seed).map(({ fault }) => fault)));
   expect(FAULT_NAMES.filter((name) => !seen.has(name))).toEqual([]);
   expect(Object.keys(FAULTS)).toHaveLength(FAULT_NAMES.length);
 });

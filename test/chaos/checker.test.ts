@@ -4,7 +4,7 @@ import { check } from './checker.ts';
 import type { Commit, History, Subject } from './history.ts';
 import type { LoggedEvent } from './workers/event-log.ts';
 
-const KEYED: Subject = { name: 'keys', group: 'g', topic: 'in', lane: 'key', table: false };
+const KEYED: Subject = { name: 'keys', group: 'g', topics: ['in'], lane: 'key', table: false };
 
 /** Two records of one key, 0 and 1, appended at 1 and 2. */
 function story(parts: Partial<History> = {}): History {
@@ -138,7 +138,10 @@ describe('what breaks one', () => {
   test('early-commit: an outcome from before the record was appended is of another delivery', () => {
     const again = { ...record(1), id: 'r0', at: 7 };
     const history = story({ records: [record(0), again], consequences: [sent(0, 5)], commits: [commit(2, 9)] });
-    expect(rulesOf(history)).toEqual([['early-commit', 'r0']]);
+    expect(rulesOf(history)).toEqual([
+      ['lost', 'r0'],
+      ['early-commit', 'r0'],
+    ]);
   });
 
   test('rewind: a stored commit goes back', () => {

@@ -66,7 +66,7 @@ class Evidence {
   readonly subjects = new Map<string, Subject>();
 
   constructor(history: History) {
-    for (const subject of history.subjects) this.subjects.set(subject.topic, subject);
+    for (const subject of history.subjects) for (const topic of subject.topics) this.subjects.set(topic, subject);
     for (const each of history.consequences) push(this.consequences, `${each.subject} ${each.id}`, each);
     for (const record of history.records) {
       this.records.set(`${record.topic}/${record.partition}/${record.offset}`, record);
@@ -105,7 +105,7 @@ function checkNothingLost(history: History, evidence: Evidence, found: Found): v
     if (!inLog.has(`${subject} ${id}`))
       found('lost', `${id} was acknowledged to its producer and is not in the log`, id);
   for (const record of history.records)
-    if (evidence.of(record).length === 0)
+    if (!evidence.isSettled(record, Number.POSITIVE_INFINITY))
       found(
         'lost',
         `${placeOf(record)} (${record.id}) is neither done, nor to be retried, nor a dead letter`,

@@ -21,7 +21,7 @@ export interface Cluster {
   client(): Kafka;
   createTopics(topics: readonly TopicSpec[]): Promise<void>;
   /** Begins to watch the commits of these groups. */
-  watch(groups: readonly { group: string; topic: string }[]): Promise<void>;
+  watch(groups: readonly { group: string; topics: readonly string[] }[]): Promise<void>;
   restart(pick: number, forMs: number): Promise<string>;
   stop(): Promise<void>;
 }
@@ -115,8 +115,8 @@ export async function startRealCluster(): Promise<Cluster | undefined> {
   let polling: Promise<void> = Promise.resolve();
   let stopped = false;
   const last = new Map<string, string>();
-  const poll = async (group: string, topic: string) => {
-    for (const { partitions } of await admin.fetchOffsets({ groupId: group, topics: [topic] }))
+  const poll = async (group: string, topics: readonly string[]) => {
+    for (const { topic, partitions } of await admin.fetchOffsets({ groupId: group, topics: [...topics] }))
       for (const { partition, offset, metadata } of partitions) {
         const seen = `${offset} ${metadata}`;
         if (Number(offset) < 0 || last.get(`${topic}/${partition}`) === seen) continue;
@@ -155,7 +155,7 @@ export async function startRealCluster(): Promise<Cluster | undefined> {
     async watch(groups) {
       polling = (async () => {
         while (!stopped) {
-          for (const { group, topic } of groups) await poll(group, topic).catch(() => undefined);
+          for (const { group, topics } of groups) await poll(group, topics).catch(() => undefined);
           await new Promise((resolve) => setTimeout(resolve, POLL_MS));
         }
       })();

@@ -2,11 +2,11 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Broker, CODES } from '@weir/dev-broker';
+import { RETRY_PARTITIONS } from '@weir/sdk';
 import type { Cluster } from './cluster.ts';
 import type { Fleet, Member } from './fleet.ts';
 import type { Subject } from './history.ts';
 import type { Step } from './schedule.ts';
-import { PARTITIONS } from './workers/work.ts';
 
 export interface FaultsOptions {
   readonly cluster: Cluster;
@@ -158,8 +158,8 @@ export class Faults {
         faults.moveCoordinator(subject.group, node);
         return `to node ${node}`;
       case 'moveLeader':
-        faults.moveLeader(subject.topic, pick % PARTITIONS, node);
-        return `of ${subject.topic}/${pick % PARTITIONS} to node ${node}`;
+        faults.moveLeader(subject.topics[0]!, pick % RETRY_PARTITIONS, node);
+        return `of ${subject.topics[0]}/${pick % RETRY_PARTITIONS} to node ${node}`;
       default:
         return 'unknown';
     }

@@ -9,7 +9,7 @@ import type { LoggedEvent } from './workers/event-log.ts';
 export interface Subject {
   readonly name: string;
   readonly group: string;
-  readonly topic: string;
+  readonly topics: readonly string[];
   /** What must not run at the same time or go back: nothing, the records of a key, the batches of a partition. */
   readonly lane: 'none' | 'key' | 'partition';
   /** Its rows are in the table, once each. */

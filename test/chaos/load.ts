@@ -3,7 +3,8 @@
  * own producer: kafkajs's alone acknowledges records that it never sent when a leader moves to a node that has just answered.
  */
 import { type Random, silentLogger, systemClock, systemRandom } from '@weir/core';
-import { kafkajsPort, type Producer, resolveKafka } from '@weir/sdk';
+import { type Producer, resolveKafka } from '@weir/sdk';
+import { kafkajsPort } from '@weir/sdk/runtime';
 import { ID_HEADER, type Work } from './workers/work.ts';
 
 export interface Mix {

@@ -11,8 +11,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { seededRandom } from '@weir/core';
 import { openTable, readRows } from '@weir/lake';
-import type { TopicSpec } from '@weir/sdk';
+import { RETRY_PARTITIONS, type TopicSpec, type Topology } from '@weir/sdk';
 import { openStore } from '@weir/storage';
+import type { Admin } from 'kafkajs';
 import { check, type Verdict } from './checker.ts';
 import { type Cluster, startDevCluster, startRealCluster } from './cluster.ts';
 import { Faults } from './faults.ts';
@@ -23,9 +24,9 @@ import { readLogs } from './read-logs.ts';
 import { FAULT_NAMES, FAULTS, type FaultName, isGentle, type Step, schedule } from './schedule.ts';
 import { nowMs } from './workers/event-log.ts';
 import { TABLE } from './workers/table.ts';
-import { TOPICS } from './workers/work.ts';
+import { PARTITIONS } from './workers/work.ts';
 
-export const SUBJECT_NAMES = ['tasks', 'keys', 'rows'] as const;
+export const SUBJECT_NAMES = ['tasks', 'keys', 'rows', 'retries'] as const;
 export type SubjectName = (typeof SUBJECT_NAMES)[number];
 
 export interface RunOptions {
@@ -55,12 +56,16 @@ export interface RunResult {
 }
 
 const MOST_PROCESSES = 3;
+const KINDS: Readonly<Record<string, Consequence['kind']>> = { done: 'sent', retry: 'retry', dlq: 'dead' };
 const START_DEADLINE_MS = 40_000;
 const FINISH_DEADLINE_MS = 45_000;
 const END_DEADLINE_MS = 20_000;
 
-const LANES = { tasks: 'none', keys: 'key', rows: 'partition' } as const;
-const MIXES: Readonly<Record<SubjectName, Mix>> = {
+const LANES = { tasks: 'none', keys: 'key', rows: 'partition', retries: 'none' } as const;
+/** Those that have retry topics, with the delays of these. */
+const RETRYING = ['tasks', 'rows'] as const;
+const DELAYS = { '1s': 1_000, '2s': 2_000 };
+const MIXES: Readonly<Record<Exclude<SubjectName, 'retries'>, Mix>> = {
   tasks: {
     perSecond: 120,
     failing: 0.03,
@@ -105,23 +110,16 @@ async function runOn(cluster: Cluster, options: RunOptions): Promise<RunResult> 
   const steps = schedule(random, { durationMs, subjects: options.subjects, faults, sessionTimeoutMs });
   const folder = await mkdtemp(join(tmpdir(), 'weir-chaos-'));
   const prefix = `chaos-${seed}-${process.pid.toString(36)}-${Math.floor(startedMs).toString(36)}`;
-  const subjects = options.subjects.map((name): Subject => {
-    return {
-      name,
-      group: `${prefix}-${name}`,
-      topic: `${prefix}.${TOPICS[name].name}`,
-      lane: LANES[name],
-      table: name === 'rows',
-    };
-  });
-  await cluster.createTopics(subjects.flatMap((subject) => topicsOf(prefix, subject.name)));
+  const subjects = options.subjects.map((name) => subjectOf(prefix, name));
+  await cluster.createTopics(options.subjects.flatMap((name) => topicsOf(prefix, name)));
   await cluster.watch(subjects);
 
   const tables = join(folder, 'tables');
   await mkdir(tables);
   const storeFails = join(folder, 'store-fails');
   const deathWarrant = join(folder, 'die-between');
-  const tolerant = { storeFails, deathWarrant };
+  const topology = join(folder, 'topology.json');
+  await writeFile(topology, JSON.stringify(topologyOf(prefix)));
   let ending = false;
   const fleet = new Fleet({
     folder,
@@ -129,6 +127,7 @@ async function runOn(cluster: Cluster, options: RunOptions): Promise<RunResult> 
     env: {
       KAFKA_BROKERS: cluster.brokers.join(','),
       WEIR_TOPIC_PREFIX: prefix,
+      WEIR_TOPOLOGY: topology,
       METRICS_PORT: '0',
       KAFKA_SESSION_TIMEOUT_MS: String(sessionTimeoutMs),
       KAFKA_HEARTBEAT_INTERVAL_MS: options.kafka ? '500' : '250',
@@ -154,21 +153,28 @@ async function runOn(cluster: Cluster, options: RunOptions): Promise<RunResult> 
   const load = new Load(
     cluster.brokers,
     random,
-    subjects.map(({ name, topic }) => ({
-      subject: name,
-      topic,
-      mix: { ...MIXES[name as SubjectName], ...options.mix },
-    })),
+    options.subjects
+      .filter((name) => name !== 'retries')
+      .map((name) => ({ subject: name, topic: `${prefix}.${name}`, mix: { ...MIXES[name], ...options.mix } })),
   );
   const troubles: History['troubles'][number][] = [];
   try {
     await load.start();
-    for (const { name } of subjects) for (let count = 0; count < 2; count++) fleet.start(name);
+    for (const { name } of subjects)
+      for (let count = 0; count < (name === 'retries' ? 1 : 2); count++) fleet.start(name);
     await until(START_DEADLINE_MS, () =>
       subjects.every(({ name }) => fleet.of(name).some((member) => fleet.isUp(member))),
     );
     tell('workers are up');
-    const harm = new Faults({ cluster, fleet, subjects, mostProcesses: MOST_PROCESSES, ...tolerant, tell });
+    const harm = new Faults({
+      cluster,
+      fleet,
+      subjects,
+      mostProcesses: MOST_PROCESSES,
+      storeFails,
+      deathWarrant,
+      tell,
+    });
     await harm.run(steps);
     await load.stop();
     await harm.end();
@@ -191,13 +197,53 @@ async function runOn(cluster: Cluster, options: RunOptions): Promise<RunResult> 
   return { options, steps, verdict, history, seconds, folder };
 }
 
-function topicsOf(prefix: string, name: string): TopicSpec[] {
-  const config = {};
+function subjectOf(prefix: string, name: SubjectName): Subject {
+  return {
+    name,
+    group: `${prefix}-${name === 'retries' ? 'retry-scheduler' : name}`,
+    topics: name === 'retries' ? RETRYING.flatMap((each) => retryTopicsOf(prefix, each)) : [`${prefix}.${name}`],
+    lane: LANES[name],
+    table: name === 'rows',
+  };
+}
+
+function retryTopicsOf(prefix: string, name: string): string[] {
+  return Object.keys(DELAYS).map((delay) => `${prefix}.${name}.retry.${delay}`);
+}
+
+function topicsOf(prefix: string, name: SubjectName): TopicSpec[] {
+  if (name === 'retries') return [{ topic: `${prefix}.retry-scheduler.dlq`, partitions: RETRY_PARTITIONS }];
+  const own = `${prefix}.${name}`;
   return [
-    { topic: `${prefix}.${name}`, partitions: 4, config },
-    { topic: `${prefix}.${name}.done`, partitions: 2, config },
-    ...['retry.1s', 'retry.2s', 'dlq'].map((end) => ({ topic: `${prefix}.${name}.${end}`, partitions: 3, config })),
+    { topic: own, partitions: PARTITIONS },
+    { topic: `${own}.done`, partitions: 2 },
+    ...[...retryTopicsOf(prefix, name), `${own}.dlq`].map((topic) => ({ topic, partitions: RETRY_PARTITIONS })),
   ];
+}
+
+/** For the retry-scheduler: whose retry topics there are. */
+function topologyOf(prefix: string): Topology {
+  const topicOf = (name: string, partitions: number) => {
+    return { name: `${prefix}.${name}`, declared: name, partitions, maxMessageBytes: 1024 * 1024 };
+  };
+  return {
+    version: 1,
+    prefix,
+    workers: RETRYING.map((name) => ({
+      name,
+      group: `${prefix}-${name}`,
+      order: 'none',
+      consumes: [topicOf(name, PARTITIONS)],
+      produces: [topicOf(`${name}.done`, 2)],
+      retry: Object.entries(DELAYS).map(([delay, delayMs]) => ({
+        name: `${prefix}.${name}.retry.${delay}`,
+        delayMs,
+        partitions: RETRY_PARTITIONS,
+      })),
+      concurrency: { start: 8, max: 8 },
+      scaling: { min: 1, max: PARTITIONS, catchUpMs: 60_000 },
+    })),
+  };
 }
 
 async function until(deadlineMs: number, isSo: () => boolean | Promise<boolean>): Promise<boolean> {
@@ -213,23 +259,8 @@ async function untilHandled(cluster: Cluster, subjects: readonly Subject[]): Pro
   try {
     await until(FINISH_DEADLINE_MS, async () => {
       behind = [];
-      for (const { group, topic } of subjects) {
-        try {
-          const ends = new Map(
-            (await admin.fetchTopicOffsets(topic)).map(({ partition, high }) => [partition, Number(high)]),
-          );
-          const [committed] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
-          const offsets = new Map(
-            committed?.partitions.map(({ partition, offset }) => [partition, Number(offset)]) ?? [],
-          );
-          for (const [partition, end] of ends) {
-            const offset = Math.max(0, offsets.get(partition) ?? 0);
-            if (offset < end) behind.push(`${topic}/${partition} is committed to ${offset} of ${end}`);
-          }
-        } catch (error) {
-          behind.push(`${topic} could not be asked for: ${String(error)}`);
-        }
-      }
+      for (const { group, topics } of subjects)
+        for (const topic of topics) behind.push(...(await behindOn(admin, group, topic)));
       return behind.length === 0;
     });
   } finally {
@@ -239,6 +270,20 @@ async function untilHandled(cluster: Cluster, subjects: readonly Subject[]): Pro
     rule: 'stuck',
     text: `${text}, ${FINISH_DEADLINE_MS / 1000} s after the last fault`,
   }));
+}
+
+async function behindOn(admin: Admin, group: string, topic: string): Promise<string[]> {
+  try {
+    const ends = await admin.fetchTopicOffsets(topic);
+    const [committed] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
+    const offsets = new Map(committed?.partitions.map(({ partition, offset }) => [partition, Number(offset)]) ?? []);
+    return ends
+      .map(({ partition, high }) => ({ partition, end: Number(high), at: Math.max(0, offsets.get(partition) ?? 0) }))
+      .filter(({ end, at }) => at < end)
+      .map(({ partition, end, at }) => `${topic}/${partition} is committed to ${at} of ${end}`);
+  } catch (error) {
+    return [`${topic} could not be asked for: ${String(error)}`];
+  }
 }
 
 async function gather(from: {
@@ -255,20 +300,18 @@ async function gather(from: {
   const { cluster, subjects, fleet, load, prefix, tables, told, gentle, troubles } = from;
   const records: LogRecord[] = [];
   const consequences: Consequence[] = [];
-  const kinds = new Map<string, { subject: string; kind: Consequence['kind'] | undefined }>();
-  for (const { name } of subjects)
-    for (const { topic } of topicsOf(prefix, name)) {
-      const end = topic.slice(prefix.length + name.length + 1);
-      kinds.set(topic, {
-        subject: name,
-        kind: end === '' ? undefined : end === '.done' ? 'sent' : end === '.dlq' ? 'dead' : 'retry',
-      });
-    }
-  for (const { topic, partition, offset, id } of await readLogs(cluster.client(), [...kinds.keys()])) {
-    const { subject, kind } = kinds.get(topic)!;
+  const names = subjects.map(({ name }) => name as SubjectName);
+  const topics = names.flatMap((name) => topicsOf(prefix, name)).map(({ topic }) => topic);
+  const owner = new Map(subjects.flatMap(({ name, topics: own }) => own.map((topic) => [topic, name] as const)));
+  for (const { topic, partition, offset, id } of await readLogs(cluster.client(), topics)) {
     const at = cluster.appendedAt(topic, partition, offset);
-    if (kind === undefined) records.push({ subject, id, topic, partition, offset, at });
-    else consequences.push({ subject, id, kind, at });
+    const [subject = '', ...rest] = topic.slice(prefix.length + 1).split('.');
+    const consumer = owner.get(topic);
+    if (consumer !== undefined) records.push({ subject: consumer, id, topic, partition, offset, at });
+    if (rest.length > 0) consequences.push({ subject, id, kind: KINDS[rest[0]!] ?? 'sent', at });
+    // What the retry-scheduler causes is the record in its topic once more.
+    else if (owner.has(retryTopicsOf(prefix, subject)[0]!))
+      consequences.push({ subject: 'retries', id, kind: 'sent', at });
   }
   return {
     subjects,
