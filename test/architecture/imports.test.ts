@@ -211,7 +211,7 @@ const FILES: Readonly<Record<string, RoomRule>> = {
 };
 
 /** These wire the rooms together: they may import any of them. */
-const WIRING = [/^index\.ts$/, /^worker\.ts$/, /^member\//, /^run\.ts$/, /^testing\//];
+const WIRING = [/^index\.ts$/, /^runtime\.ts$/, /^start\.ts$/, /^worker\.ts$/, /^member\//, /^run\.ts$/, /^testing\//];
 
 describe('imports between the rooms of the SDK', () => {
   const sdk = files.filter((file) => file.package === 'sdk');

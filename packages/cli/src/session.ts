@@ -8,7 +8,8 @@ import {
   systemClock,
   systemRandom,
 } from '@weir/core';
-import { type Admin, type KafkaPort, kafkajsPort, resolveKafka } from '@weir/sdk';
+import { type Admin, type KafkaPort, resolveKafka } from '@weir/sdk';
+import { kafkajsPort } from '@weir/sdk/runtime';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

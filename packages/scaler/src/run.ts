@@ -5,11 +5,11 @@ import {
   ConfigError,
   type ConfigProblem,
   type Environment,
-  kafkajsPort,
   readTopology,
   resolveKafka,
   withCertificates,
 } from '@weir/sdk';
+import { kafkajsPort } from '@weir/sdk/runtime';
 import { type ScalerConfig, scalerConfig } from './config.ts';
 import { Scaler } from './scaler.ts';
 

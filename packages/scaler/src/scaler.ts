@@ -7,16 +7,8 @@
  * the same offsets and give the same answers.
  */
 import { type Cancel, type Clock, describeError, type Logger } from '@weir/core';
-import {
-  type Admin,
-  type ExternalScaler,
-  type HttpServer,
-  type ScalingAnswer,
-  ScalingView,
-  startExternalScaler,
-  startHttp,
-  type Topology,
-} from '@weir/sdk';
+import type { Admin, ScalingAnswer, Topology } from '@weir/sdk';
+import { type ExternalScaler, type HttpServer, ScalingView, startExternalScaler, startHttp } from '@weir/sdk/runtime';
 import { createMetrics } from './metrics.ts';
 
 export interface ScalerOptions {

@@ -59,7 +59,6 @@ export {
   TopologyInvalidError,
   ValueInvalidError,
 } from './errors.ts';
-export { kafkajsPort } from './kafka/kafkajs.ts';
 export {
   type Admin,
   type CommitEntry,
@@ -81,17 +80,16 @@ export {
 export { EXIT, type Runnable, StopRequests, untilStopped } from './lifecycle.ts';
 export { decodeMetadata, encodeMetadata, type Signal } from './metadata.ts';
 export { METRIC_ROWS, type MetricRow, metricsMarkdown } from './metric-table.ts';
-export { createMetrics, type Metrics } from './metrics.ts';
+export type { Metrics } from './metrics.ts';
 export type { Environment } from './reading.ts';
-export { type RunOptions, type Runs, runWorker } from './run.ts';
+export type { RunOptions, Runs } from './run.ts';
 export { HpaModel, type HpaModelOptions } from './scaling/hpa.ts';
 export { type Plan, type PlanInput, plan, type ScalingReason } from './scaling/plan.ts';
 export { BEHAVIOR, type ScalingBehavior, type ScalingPolicy, type ScalingRules } from './scaling/policy.ts';
 export { planInput, type Snapshot, takeSnapshot } from './scaling/snapshot.ts';
-export { type ScalingAnswer, type ScalingReply, ScalingView, type ScalingViewOptions } from './scaling/view.ts';
-export { type ExternalScaler, type ExternalScalerOptions, startExternalScaler } from './serve/external-scaler.ts';
-export { type Health, type HttpOptions, type HttpServer, startHttp } from './serve/http.ts';
+export type { ScalingAnswer, ScalingReply } from './scaling/view.ts';
 export { PROFILE_NAMES, PROFILES, type Profile, type ProfileName } from './settings.ts';
+export { runWorker } from './start.ts';
 export {
   deriveTopics,
   RETRY_PARTITIONS,
@@ -103,4 +101,4 @@ export {
   topologyOf,
   topologySchema,
 } from './topology.ts';
-export { createWorker, type DrainReport, type RunningWorker, type WorkerOptions } from './worker.ts';
+export type { DrainReport, RunningWorker } from './worker.ts';

@@ -28,6 +28,12 @@ import { ScalingView } from './scaling/view.ts';
 import { type Health, type HttpServer, startHttp } from './serve/http.ts';
 import { deriveTopics, readTopology, type Topology, topologyOf } from './topology.ts';
 import { createWorker, type RunningWorker } from './worker.ts';
+import { letYoungHeapGrow } from './young-heap.ts';
+
+/** With so many records in hand at so many looks in a row a worker is busy, and its young heap may grow. */
+const GROW_FROM_RECORDS = 100;
+const GROW_CHECK_MS = 250;
+const GROW_AFTER_CHECKS = 3;
 
 /** A worker, or one that is made from the topology file (retry-scheduler, dlq-handler). */
 export type Runs = Worker | ((topology: Topology) => Worker);
@@ -195,6 +201,15 @@ class HostedWorker implements Runnable {
     await this.#worker.start();
     if (this.#drained) return;
     void this.#view.start();
+    let busy = 0;
+    const cancel = this.#clock.every(GROW_CHECK_MS, () => {
+      const { inflight, queued } = this.#worker.gauges();
+      busy = inflight + queued < GROW_FROM_RECORDS ? 0 : busy + 1;
+      if (busy < GROW_AFTER_CHECKS) return;
+      letYoungHeapGrow();
+      cancel();
+    });
+    this.#giveUp.addEventListener('abort', cancel, { once: true });
     this.#log.info(
       {
         topics: resolved.consumes.map((topic) => topic.name),

@@ -4,7 +4,7 @@
  * one line for each, or as JSON.
  */
 import type { Admin, ScalingAnswer, TopologyWorker } from '@weir/sdk';
-import { ScalingView } from '@weir/sdk';
+import { ScalingView } from '@weir/sdk/runtime';
 import type { Command } from 'commander';
 import { UsageError } from '../errors.ts';
 import { brokerList } from '../options.ts';

@@ -13,7 +13,8 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve as resolvePath } from 'node:path';
 import { type Clock, describeError, type Logger, type Random, seededRandom } from '@weir/core';
-import { type Admin, deriveTopics, type KafkaPort, kafkajsPort, resolveKafka } from '@weir/sdk';
+import { type Admin, deriveTopics, type KafkaPort, resolveKafka } from '@weir/sdk';
+import { kafkajsPort } from '@weir/sdk/runtime';
 import { DemoFailedError } from '../errors.ts';
 import { type Pipeline, resolvePipeline } from '../pipeline.ts';
 import { SERVICE_NAMES, type ServiceName, startArguments } from '../services.ts';
