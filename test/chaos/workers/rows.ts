@@ -9,7 +9,7 @@ import { slicesOf, writeThrough } from '@weir/contracts';
 import { systemRandom } from '@weir/core';
 import { openTable } from '@weir/lake';
 import { defineWorker, runWorker } from '@weir/sdk';
-import { openStore } from '@weir/storage';
+import { openStore, StoreUnavailableError } from '@weir/storage';
 import { z } from 'zod';
 import { whileAbsent } from './flaky-store.ts';
 import { TABLE } from './table.ts';
@@ -34,22 +34,29 @@ await runWorker(
       TABLES_URL: z.string().describe('Folder of the table.'),
       STORE_FAILS: z.string().describe('The store fails while this file exists.'),
     }),
-    async open({ config, clock, log: lines }) {
+    async open({ config, clock, log: lines, signal }) {
       const store = whileAbsent(
         await openStore(config.TABLES_URL, { create: true, clock, log: lines }),
         config.STORE_FAILS,
       );
-      return {
-        table: await openTable({
-          store,
-          path: TABLE.name,
-          spec: TABLE,
-          createIfMissing: true,
-          clock,
-          random: systemRandom,
-          log: lines,
-        }),
+      const options = {
+        store,
+        path: TABLE.name,
+        spec: TABLE,
+        createIfMissing: true,
+        clock,
+        random: systemRandom,
+        log: lines,
       };
+      // A process that starts while the store is away waits for it; one that ended would be started again, to the same end.
+      for (;;) {
+        try {
+          return { table: await openTable(options) };
+        } catch (error) {
+          if (!(error instanceof StoreUnavailableError)) throw error;
+          await clock.sleep(200, signal);
+        }
+      }
     },
     async close({ table }) {
       await table.close();
