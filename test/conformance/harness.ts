@@ -1,6 +1,6 @@
 /** What the conformance suite needs to know about a broker, and what every test builds from it. */
 import { randomUUID } from 'node:crypto';
-import { silentLogger, systemClock } from '@weir/core';
+import { type Logger, silentLogger, systemClock } from '@weir/core';
 import type { KafkaSettings } from '../../packages/sdk/src/config.ts';
 import { kafkajsPort } from '../../packages/sdk/src/kafka/kafkajs.ts';
 import type { Admin, KafkaPort, ProducerRecord } from '../../packages/sdk/src/kafka/port.ts';
@@ -11,6 +11,8 @@ export interface Harness {
   readonly brokers: readonly string[];
   /** As short as the broker allows: tests wait for it to pass. */
   readonly sessionTimeoutMs: number;
+  /** How its listener wants to be spoken to; in the clear and by nobody in particular when absent. */
+  readonly security?: Pick<KafkaSettings, 'ssl' | 'sasl'>;
   stop(): Promise<void>;
 }
 
@@ -40,8 +42,7 @@ export class Bench {
     return {
       brokers,
       clientId: `conf-${this.name}`,
-      ssl: false,
-      sasl: undefined,
+      ...(this.harness.security ?? { ssl: false, sasl: undefined }),
       sessionTimeoutMs: this.harness.sessionTimeoutMs,
       heartbeatIntervalMs: 200,
       rebalanceTimeoutMs: 30_000,
@@ -50,10 +51,10 @@ export class Bench {
     };
   }
 
-  newPort(network?: Network, brokers?: readonly string[]): KafkaPort {
+  newPort(network?: Network, brokers?: readonly string[], log: Logger = silentLogger): KafkaPort {
     return kafkajsPort({
       settings: this.settings(brokers),
-      log: silentLogger,
+      log,
       clock: systemClock,
       ...(network ? { Kafka: network.Kafka } : {}),
     });

@@ -36,6 +36,14 @@ export interface RunningKafka {
 export interface KafkaOptions {
   /** Settings of the broker (server.properties); ignored for a cluster that is given. */
   readonly properties?: Readonly<Record<string, string>>;
+  /** Listeners beside the plain one, on 127.0.0.1; only a Kafka of Java's jars has them. */
+  readonly listeners?: readonly Listener[];
+}
+
+export interface Listener {
+  readonly name: string;
+  readonly protocol: 'SSL' | 'SASL_SSL';
+  readonly port: number;
 }
 
 export async function startKafka(options: KafkaOptions = {}): Promise<RunningKafka | undefined> {
@@ -64,7 +72,7 @@ async function startJava(options: KafkaOptions): Promise<RunningKafka> {
   const [port, controllerPort] = await freePorts(2);
   const file = join(folder, 'server.properties');
   const classpath = join(jars, '*');
-  await writeFile(file, serverProperties(folder, port!, controllerPort!, options.properties ?? {}));
+  await writeFile(file, serverProperties(folder, port!, controllerPort!, options));
   const { stdout } = await run('java', ['-cp', classpath, 'kafka.tools.StorageTool', 'random-uuid']);
   await run('java', ['-cp', classpath, 'kafka.tools.StorageTool', 'format', '-t', stdout.trim(), '-c', file]);
 
@@ -121,16 +129,18 @@ function serverProperties(
   folder: string,
   port: number,
   controllerPort: number,
-  extra: Readonly<Record<string, string>>,
+  { properties = {}, listeners = [] }: KafkaOptions,
 ): string {
+  const more = listeners.map(({ name, port }) => `,${name}://127.0.0.1:${port}`).join('');
+  const protocols = listeners.map(({ name, protocol }) => `,${name}:${protocol}`).join('');
   return Object.entries({
     'process.roles': 'broker,controller',
     'node.id': '1',
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
     'controller.listener.names': 'CONTROLLER',
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${more}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}${more}`,
+    'listener.security.protocol.map': `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${protocols}`,
     'log.dirs': join(folder, 'data'),
     'num.partitions': '1',
     'auto.create.topics.enable': 'false',
@@ -143,14 +153,14 @@ function serverProperties(
     'group.initial.rebalance.delay.ms': '0',
     'group.min.session.timeout.ms': '1000',
     'log.retention.check.interval.ms': '1000',
-    ...extra,
+    ...properties,
   })
     .map(([key, value]) => `${key}=${value}`)
     .join('\n');
 }
 
 /** The jars' folder. Several test processes may want them at once: one downloads, the others wait for it. */
-async function kafkaJars(): Promise<string> {
+export async function kafkaJars(): Promise<string> {
   const cache = join(homedir(), '.cache', 'weir');
   const folder = join(cache, `kafka-${KAFKA_VERSION}`);
   if (existsSync(folder)) return folder;
@@ -245,7 +255,7 @@ async function startDocker(options: KafkaOptions): Promise<RunningKafka> {
   };
 }
 
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer();

@@ -6,6 +6,7 @@
 import { describeError } from '@weir/core';
 import { BrokerUnreachableError, CommitFencedError, TopicMissingError } from '../errors.ts';
 import type { PortContext } from './kafkajs.ts';
+import { describeAccess } from './kafkajs-access.ts';
 import { errorType } from './kafkajs-client.ts';
 import { Membership } from './kafkajs-membership.ts';
 import { Observer } from './kafkajs-observer.ts';
@@ -112,7 +113,7 @@ export class KafkajsConsumer implements Consumer {
   /** Says what is wrong: in the status always, in the log at once and then every half minute. */
   async #cannotConnect(error: unknown): Promise<void> {
     const { settings } = this.#context;
-    let said: Error = new BrokerUnreachableError(settings.brokers, describeError(error), { cause: error });
+    let said = describeAccess(settings, error);
     const type = errorType(error);
     if (type === 'UNKNOWN_TOPIC_OR_PARTITION') {
       const existing = new Set(await this.#observer.existing(this.#options.topics).catch(() => this.#options.topics));
@@ -121,7 +122,9 @@ export class KafkajsConsumer implements Consumer {
         missing.length > 0 ? missing : this.#options.topics,
         'create them with `weir topics create`; the consumer goes on looking for them',
       );
-    } else if (type !== undefined || isAuthentication(error)) said = new Error(describeError(error), { cause: error });
+    } else if (type !== undefined && said instanceof BrokerUnreachableError) {
+      said = new Error(describeError(error), { cause: error });
+    }
     this.#say('connecting', said.message);
     this.#warn({ code: (said as { code?: string }).code }, `${said.message}; trying again until it works`);
   }
@@ -142,10 +145,6 @@ export class KafkajsConsumer implements Consumer {
       this.#context.log.error({ error, state }, 'showing the status failed');
     }
   }
-}
-
-function isAuthentication(error: unknown): boolean {
-  return error instanceof Error && /SASL|Authentication/i.test(error.name);
 }
 
 const WHY = {

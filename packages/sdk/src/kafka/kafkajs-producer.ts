@@ -19,8 +19,9 @@ import type {
   PartitionMetadata,
   RecordMetadata,
 } from 'kafkajs';
-import { BrokerUnreachableError, ProduceFailedError } from '../errors.ts';
+import { ProduceFailedError } from '../errors.ts';
 import type { PortContext } from './kafkajs.ts';
+import { describeAccess } from './kafkajs-access.ts';
 import { type Client, createClient, errorType, within } from './kafkajs-client.ts';
 import { PRODUCER_RETRIES } from './kafkajs-retry.ts';
 import { partitionOf } from './partitioner.ts';
@@ -118,7 +119,7 @@ export class KafkajsProducer implements Producer {
   /** Begins to connect, and waits for nothing: records are queued meanwhile. */
   async start(): Promise<void> {
     this.#connected().catch((error: unknown) => {
-      this.#complain(new BrokerUnreachableError(this.#context.settings.brokers, describeError(error)).message);
+      this.#complain(describeAccess(this.#context.settings, error).message);
     });
   }
 
