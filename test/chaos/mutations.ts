@@ -103,10 +103,10 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
     breaks: ['repeated', 'handed-over'],
     seed: 41,
-    seconds: 6,
+    seconds: 10,
     subject: 'tasks',
     faults: ['kill'],
-    mix: { ...QUIET, slow: 0.1, slowMs: 900 },
+    mix: { ...QUIET, perSecond: 60, slow: 0.3, slowMs: 900 },
     env: { WEIR_SIGNAL_INTERVAL_MS: '100' },
   },
   {
