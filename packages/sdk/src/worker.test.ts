@@ -373,6 +373,35 @@ describe('a dependency that is down', () => {
   });
 });
 
+describe('records that fail by themselves behind a breaker', () => {
+  const caller = (done: string[]) =>
+    defineWorker({
+      name: 'caller',
+      consumes: words,
+      retry: { delays: ['1s', '2s'] },
+      dependencies: { host: { keyed: true } },
+      async handle({ value }, ctx) {
+        const work = async () => {
+          if (value.text.startsWith('bad')) throw new RetryableError('500');
+        };
+        await ctx.call('host', 'h', work);
+        done.push(value.text);
+      },
+    });
+
+  test('do not keep it open for ever: they use up their retries, and the good ones behind them are done', async () => {
+    const done: string[] = [];
+    await using t = await testWorker(caller(done));
+    for (let at = 0; at < 12; at++) await t.send({ text: `bad ${at}` }, { wait: false });
+    await t.advance('5s');
+    for (let at = 0; at < 3; at++) await t.send({ text: `good ${at}` }, { wait: false });
+    for (let halfMinute = 0; halfMinute < 150; halfMinute++) await t.advance('30s');
+    expect(done.sort()).toEqual(['good 0', 'good 1', 'good 2']);
+    expect(t.deadLetters()).toHaveLength(12);
+    expect(t.worker.gauges().parked).toBe(0);
+  });
+});
+
 describe('draining', () => {
   test('what is in flight is finished and committed, what is queued is left', async () => {
     const done: string[] = [];

@@ -64,7 +64,7 @@ export function demoSettings(place: DemoPlace): readonly DemoSetting[] {
       'download-worker',
       'result-processor',
     ]),
-    setting('WEIR_BREAKER_COOL_DOWN_MS', 3000, 'the same, for an open breaker'),
+    setting('WEIR_BREAKER_COOL_DOWN_MS', 1000, 'the same, for an open breaker'),
     setting('BATCH_TIMEOUT_SECONDS', 1, 'rows show up sooner', ['event-ingester', 'result-processor', 'dlq-handler']),
     setting('KAFKA_SESSION_TIMEOUT_MS', 6000, 'a killed worker is missed after 6 s'),
     setting('KAFKA_MAX_POLL_INTERVAL_MS', 20000, 'and a rebalance waits no longer than this'),

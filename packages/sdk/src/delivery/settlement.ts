@@ -19,6 +19,12 @@ import { WaitList } from './waitlist.ts';
 const SETTLE_AFTER_MS = 2_000;
 /** At most this many records of a partition are parked, and at most half its bound. */
 const MOST_PARKED = 256;
+/**
+ * A failure that finds its breaker open parks the record without an attempt, so many times. After that it counts: a record
+ * that fails by itself would otherwise be the probe that keeps the breaker open, for ever, for itself and all behind it.
+ * With a cool-down of 30 s that is an outage of two minutes for a record that is alone, and longer the more wait.
+ */
+const FREE_PARKINGS = 4;
 /** `onDeadLetter` that keeps failing is given up after this many tries; the dead letter itself is written all the same. */
 const DEAD_LETTER_HOOK_TRIES = 5;
 
@@ -178,12 +184,14 @@ export class Settlement {
     suspended.settled = true;
     this.#suspended.delete(suspended);
     if (!this.#holds(suspended.delivery)) return;
-    const { dependency, key } = suspended;
+    const { delivery, dependency, key, error } = suspended;
     const open = this.#options.breakers.state(dependency, key) === 'open';
-    this.#decide(
-      suspended.delivery,
-      open ? new DependencyDownError(dependency, key, { cause: suspended.error }) : suspended.error,
-    );
+    if (!open || delivery.parked >= FREE_PARKINGS) {
+      this.#decide(delivery, error);
+      return;
+    }
+    delivery.parked++;
+    this.#decide(delivery, new DependencyDownError(dependency, key, { cause: error }));
   }
 
   #decide(delivery: Delivery, error: unknown): void {
