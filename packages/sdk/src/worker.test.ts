@@ -403,6 +403,17 @@ describe('records that fail by themselves behind a breaker', () => {
 });
 
 describe('draining', () => {
+  test('a last commit that a join refuses is made again, within bounds', async () => {
+    const w = defineWorker({ name: 'leaver', consumes: topic('left', Word, { partitions: 1 }), async handle() {} });
+    const t = await testWorker(w);
+    await t.send({ text: 'a' });
+    t.kafka.refuseCommits(3);
+    const drained = t.worker.drain(AbortSignal.timeout(5_000));
+    await t.advance('2s');
+    await drained;
+    expect(t.kafka.committed('xact.left', 0)).toBe(1);
+  });
+
   test('what is in flight is finished and committed, what is queued is left', async () => {
     const done: string[] = [];
     const w = defineWorker({

@@ -86,6 +86,8 @@ export interface RunningWorker {
 
 const CHECK_TIMEOUTS_MS = 250;
 const LONGEST_RENEWAL_MS = 30_000;
+const LAST_COMMIT_WITHIN_MS = 3_000;
+const LAST_COMMIT_AGAIN_MS = 50;
 const MOST_END_OFFSET_INTERVAL_MS = 5_000;
 
 export function createWorker(options: WorkerOptions): RunningWorker {
@@ -298,7 +300,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
     await this.#whenIdle(signal);
     const clean = !this.#aborted;
     for (const cancel of this.#timers.splice(0)) cancel();
-    await this.#committer.commitAll();
+    await this.#commitLast(signal);
     let handedOver = 0;
     for (const owned of this.#intake.partitions()) handedOver += owned.ledger.unfinished;
     await this.#consumer.stop();
@@ -518,6 +520,21 @@ class GroupMember implements RunningWorker, ConsumerListener {
     this.#limiter.limit = this.#tuner.limit;
     this.#dependencies.concurrency = this.#tuner.limit;
     this.#runner.pump();
+  }
+
+  /** A join under way refuses commits for a moment; leaving now would have the next owner repeat what is done. */
+  async #commitLast(signal: AbortSignal): Promise<void> {
+    const giveUpAt = this.#clock.monotonic() + LAST_COMMIT_WITHIN_MS;
+    while (!(await this.#committer.commitAll())) {
+      if (signal.aborted || this.#clock.monotonic() >= giveUpAt) {
+        this.#log.warn(
+          {},
+          'the last commit of the drain did not get through: the next owner repeats what it would have said',
+        );
+        return;
+      }
+      await this.#clock.sleep(LAST_COMMIT_AGAIN_MS);
+    }
   }
 
   // ---- waiting ------------------------------------------------------------------------------------------------------

@@ -47,6 +47,20 @@ export class MemoryKafka implements KafkaPort {
     this.#clock = clock;
   }
 
+  #refusals = 0;
+
+  /** The next commits are refused as during a join. */
+  refuseCommits(times: number): void {
+    this.#refusals = times;
+  }
+
+  /** @returns whether this commit is one of those */
+  takeRefusal(): boolean {
+    if (this.#refusals === 0) return false;
+    this.#refusals--;
+    return true;
+  }
+
   createTopic(topic: string, partitions: number): void {
     if (!this.#topics.has(topic))
       this.#topics.set(
@@ -263,6 +277,7 @@ class MemoryConsumer implements Consumer {
 
   async commit(entries: readonly CommitEntry[]): Promise<void> {
     if (!this.#open) throw new CommitFencedError('the consumer is stopped');
+    if (this.#kafka.takeRefusal()) throw new CommitFencedError('a join is under way');
     for (const entry of entries) this.#committed.set(`${entry.topic}/${entry.partition}`, entry);
   }
 
