@@ -23,15 +23,9 @@ export interface CommitterOptions {
 export class Committer {
   readonly #options: CommitterOptions;
   #underWay: Promise<boolean> | undefined;
-  #failures = 0;
 
   constructor(options: CommitterOptions) {
     this.#options = options;
-  }
-
-  /** Commits made in a row that the broker did not take. */
-  get failures(): number {
-    return this.#failures;
   }
 
   /** Commits what has moved, and renews what is old. @returns false when there was something and it did not get through */
@@ -74,11 +68,9 @@ export class Committer {
         log.debug({ error }, 'commit not sent: a join is under way, or the partitions are not ours any more');
         return false;
       }
-      this.#failures++;
       log.warn({ error, partitions: entries.length }, 'commit failed; it is made again with the next round');
       return false;
     }
-    this.#failures = 0;
     const now = clock.monotonic();
     metrics.committed((now - startedAt) / 1000);
     for (const [at, owned] of committing.entries()) {
