@@ -1,5 +1,5 @@
 /**
- * The import tables of DESIGN section 8. Imports go down the map, never up, never sideways between services. Each rule
+ * Which package and which room may import which. Imports go down the map, never up, never sideways between services. Each rule
  * has its reason beside it: that is what to weigh before changing one.
  */
 import { builtinModules } from 'node:module';

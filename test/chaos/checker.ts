@@ -1,5 +1,5 @@
 /**
- * The promises of DESIGN sections 2 to 4, held against the history of a run. Pure. Each rule names the record that broke it, so
+ * The promises of docs/architecture.md, held against the history of a run. Pure. Each rule names the record that broke it, so
  * that its timeline can be told.
  *
  *   lost          a record of the log is neither done, nor waiting in a retry topic, nor a dead letter

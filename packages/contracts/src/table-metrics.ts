@@ -1,4 +1,4 @@
-/** What every writer of a table measures (PIPELINE 7); by table, so that one panel shows them all. */
+/** What every writer of a table measures; by table, so that one panel shows them all. */
 import type { Clock } from '@weir/core';
 import { Counter, Histogram, type Registry } from 'prom-client';
 

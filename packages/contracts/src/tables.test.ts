@@ -9,7 +9,7 @@ test.each(
   expect(new Set(table.columns.map((column) => column.name)).size).toBe(table.columns.length);
 });
 
-test('the keys are what PIPELINE 3 says', () => {
+test('the keys are what docs/contracts.md says', () => {
   expect(xactEvents.key).toEqual(['event_id']);
   expect(xactAttachments.key).toEqual(['media_id', 'replays']);
 });

@@ -1,4 +1,4 @@
-/** A letter to a row of `dead_letters` and back (PIPELINE 3). */
+/** A letter to a row of `dead_letters` and back (docs/contracts.md). */
 import { DEAD_LETTER_STATES } from '@weir/contracts';
 import { ERROR_CLASSES } from '@weir/sdk';
 import { type Letter, letterId } from './letter.ts';

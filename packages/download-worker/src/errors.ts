@@ -6,7 +6,7 @@ import { type ErrorEntry, WeirError } from '@weir/core';
 
 export const ERRORS = {
   WEIR_DOWNLOAD_URL_REFUSED: {
-    fix: 'The URL breaks a rule of PIPELINE 5: see ALLOWED_ATTACHMENT_DOMAINS, ALLOWED_PORTS, ALLOW_HTTP, then replay.',
+    fix: 'The URL breaks a rule of safe downloads: see ALLOWED_ATTACHMENT_DOMAINS, ALLOWED_PORTS, ALLOW_HTTP, then replay.',
   },
   WEIR_DOWNLOAD_ADDRESS_REFUSED: {
     fix: 'The host resolves to an address inside a network. If that is meant (tests, the demo), set ALLOW_PRIVATE_ADDRESSES.',

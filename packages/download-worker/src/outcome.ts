@@ -1,5 +1,5 @@
 /**
- * What a failed download means (PIPELINE 4): the one table from errors to classes. Everything the handler throws has
+ * What a failed download means: the one table from errors to classes. Everything the handler throws has
  * passed here; what the SDK threw itself (an open breaker, an abort) passes through untouched.
  */
 import { describeError } from '@weir/core';

@@ -1,5 +1,5 @@
 /**
- * download-worker: takes a task, fetches its attachment under the rules of PIPELINE 5, streams it to the object store
+ * download-worker: takes a task, fetches its attachment under the rules of guard.ts, streams it to the object store
  * and says how it ended. Every readable task ends in exactly one result: `completed` from the handler, `failed` or
  * `failed_permanent` when the record becomes a dead letter.
  */

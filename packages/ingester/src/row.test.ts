@@ -33,7 +33,7 @@ test('a row has every column of the table and no other', () => {
   expect(new Set(Object.keys(row))).toEqual(new Set(xactEvents.columns.map((column) => column.name)));
 });
 
-test('every column comes from where PIPELINE 3 says', () => {
+test('every column comes from where the contract says', () => {
   expect(eventRow(readEvent(eventOf({ eventId: 'E', data })), source)).toMatchObject({
     event_id: 'E',
     trace_id: 'trace-1',

@@ -1,4 +1,4 @@
-/** The row of an event in `xact_events` (PIPELINE 3). No URL in it keeps its query: signatures and tokens live there. */
+/** The row of an event in `xact_events` (docs/contracts.md). No URL in it keeps its query: signatures and tokens live there. */
 import { redactUrlsIn, redactValue } from '@weir/contracts';
 import { redactUrl } from '@weir/core';
 import { type Reading, textOf } from './reading.ts';

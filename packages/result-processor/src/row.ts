@@ -1,4 +1,4 @@
-/** The row of a download result in `xact_attachments` (PIPELINE 3). */
+/** The row of a download result in `xact_attachments` (docs/contracts.md). */
 import { type DownloadResult, parseTimestamp } from '@weir/contracts';
 import { redactText, redactUrl } from '@weir/core';
 import { PermanentError } from '@weir/sdk';

@@ -1,6 +1,6 @@
 /**
- * What the owner of a partition writes beside its committed offset: the signal that every observer plans from (DESIGN
- * section 5), as text of at most 4,096 characters, which is Kafka's limit:
+ * What the owner of a partition writes beside its committed offset: the signal that every observer plans from, as
+ * text of at most 4,096 characters, which is Kafka's limit:
  *
  *   weir/1 9f2c01ab w=k3x9 n=17 o=48213 t=1767225600000 a=58.2 r=10.4 l=10 c=10p b=96 q=0.21
  *   name/version, checksum of the rest, then fields by letter; absent ones are 0 or undefined

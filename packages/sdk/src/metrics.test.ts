@@ -30,7 +30,7 @@ function world() {
   return { clock, metrics, text: () => metrics.registry.metrics() };
 }
 
-/** Names that PIPELINE 7 promises and the SDK owns: dashboards and alerts query them. */
+/** Names that are public and the SDK owns: dashboards and alerts query them. */
 const PROMISED = `kafka_messages_consumed_total kafka_messages_produced_total kafka_processing_errors_total
 kafka_consumer_lag kafka_message_processing_duration_seconds kafka_batch_processing_duration_seconds
 kafka_circuit_breaker_state kafka_retry_attempts_total kafka_retry_exhausted_total kafka_dlq_messages_total

@@ -1,4 +1,4 @@
-/** The meanings of DESIGN section 3, on a worker with everything real but Kafka and the clock. */
+/** What the words of docs/glossary.md mean, on a worker with everything real but Kafka and the clock. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { bytes, defineWorker, topic } from './define.ts';

@@ -32,7 +32,7 @@ export interface ManagedProcess {
   kill(): void;
 }
 
-/** What the supervisor and the view use of PIPELINE 6's `/scaling`. */
+/** What the supervisor and the view use of `GET /scaling`. */
 export interface ScalingFacts {
   readonly desiredReplicas: number;
   readonly signalValue: number;

@@ -1,5 +1,5 @@
 /**
- * Alerts on what people have to act on, for the Prometheus operator. Thresholds are the runbook's (PIPELINE 7). What is
+ * Alerts on what people have to act on, for the Prometheus operator. Thresholds are the runbook's. What is
  * counted by processes is summed; what every replica answers alike is taken once, by `max`.
  */
 import type { Resolved } from '@weir/sdk';

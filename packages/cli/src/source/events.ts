@@ -1,5 +1,5 @@
 /**
- * Claim events as they come from outside (PIPELINE 2), made up from a seed. They are deliberately uneven, as real ones
+ * Claim events as they come from outside, made up from a seed. They are deliberately uneven, as real ones
  * are: `version` a number or a text, `data` an object or JSON in a string, blanks for missing fields, no attachments,
  * the same attachment twice, attachments without an assignment (which make no task).
  */

@@ -1,5 +1,5 @@
 /**
- * The names that the pipeline derives (PIPELINE 2): event id and media id, both UUIDv5. Written here a second time on
+ * The names that the pipeline derives: event id and media id, both UUIDv5. Written here a second time on
  * purpose: the ledger is the oracle that the demo verifies against, and an oracle that shares the code it checks would
  * agree with its mistakes.
  */

@@ -1,5 +1,5 @@
 /**
- * What one worker and one partition can do, from the signals of the fleet (DESIGN section 6). Three bounds, the least counts:
+ * What one worker and one partition can do, from the signals of the fleet. Three bounds, the least counts:
  *
  *   lanes   r · lanes: records that must wait for each other cannot be helped by more slots
  *   limit   r · limit: slots of the process

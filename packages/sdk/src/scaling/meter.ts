@@ -1,5 +1,5 @@
 /**
- * What one worker process measures of itself, to be written into the signals of its partitions (DESIGN section 5):
+ * What one worker process measures of itself, to be written into the signals of its partitions:
  *
  *   λ          arrivals of a partition, from how its end offset grows; no record has to be handled for it to be true
  *   r          what one lane handles per second: 1 / mean seconds of handling. Waiting does not count, so the rate is the

@@ -1,5 +1,5 @@
 /**
- * How many workers a group needs: DESIGN section 6 as a pure function. The same input gives the same answer in every
+ * How many workers a group needs, as a pure function. The same input gives the same answer in every
  * replica, in the scaler service and on the command line.
  *
  *   need      the least n whose every worker keeps up (λ <= go·C) and clears its backlog within catchUp
