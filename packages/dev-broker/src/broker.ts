@@ -4,7 +4,7 @@
  */
 import type { EventEmitter } from 'node:events';
 import { topicProblem } from './apis/19-create-topics.ts';
-import type { ApiName } from './apis/registry.ts';
+import type { ApiName, RequestOf } from './apis/registry.ts';
 import { isApiName } from './apis/registry.ts';
 import { Cluster } from './cluster.ts';
 import { BrokerOptionError } from './errors.ts';
@@ -30,6 +30,8 @@ export interface BrokerFaults {
   forceRebalance(group: string): boolean;
   /** Answers the next `times` fetches later. @returns ends the fault */
   delayFetches(delayMs: number, times?: number): () => void;
+  /** Answers the next `times` fetches from `records` further back: what was served already is served again. @returns ends it */
+  serveAgain(records: number, times?: number): () => void;
   /** Ends a member's session (all members' when none is named). @returns how many members went */
   expireMember(group: string, memberId?: string): number;
   /** Another node coordinates the group from now on; who waits is told NOT_COORDINATOR. */
@@ -136,6 +138,7 @@ export class Broker {
       refuseCommits: (times, errorCode) => this.#hooks.add('OffsetCommit', () => ({ errorCode }), times),
       forceRebalance: (group) => cluster.groups.get(group)?.rebalance() ?? false,
       delayFetches: (delayMs, times) => this.#hooks.add('Fetch', () => ({ delayMs }), times),
+      serveAgain: (records, times) => this.#hooks.add('Fetch', (request) => further(cluster, request, records), times),
       expireMember: (group, memberId) => {
         const found = cluster.groups.get(group);
         const ids = memberId === undefined ? [...(found?.members.keys() ?? [])] : [memberId];
@@ -183,6 +186,19 @@ export class Broker {
     if (this.#nodes.length > 1) return;
     for (const group of [...cluster.groups.keys()]) cluster.deleteGroup(group);
   }
+}
+
+/** The same fetch from `records` further back, where there is so much. */
+function further(cluster: Cluster, request: RequestOf<'Fetch'>, records: number): { instead: RequestOf<'Fetch'> } {
+  const topics = request.topics.map((each) => ({
+    ...each,
+    partitions: each.partitions.map((wanted) => {
+      const start = cluster.partition(each.topic, wanted.partition)?.logStartOffset ?? wanted.fetchOffset;
+      const fetchOffset = Math.min(wanted.fetchOffset, Math.max(start, wanted.fetchOffset - records));
+      return { ...wanted, fetchOffset };
+    }),
+  }));
+  return { instead: { ...request, topics } };
 }
 
 /** Starts a broker; resolves when every node listens. */

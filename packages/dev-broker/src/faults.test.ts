@@ -218,6 +218,40 @@ describe('faults', () => {
     expect(await took()).toBeLessThan(390);
   });
 
+  test('served again: a fetch brings what lies below the offset it asked for, and a consumer drops it', async () => {
+    const producer = await clients.producer();
+    for (const value of ['a', 'b', 'c']) await producer.send({ topic: 't', messages: [{ value, partition: 0 }] });
+    const client = await raw(1);
+    const fetched = async () => {
+      const answer = await client.ask('Fetch', 4, {
+        topics: [{ topic: 't', partitions: [{ partition: 0, fetchOffset: 2, partitionMaxBytes: 10_000 }] }],
+      });
+      return Buffer.concat(answer!.topics[0]!.partitions[0]!.records).readBigInt64BE(0);
+    };
+    broker.faults.serveAgain(1, 1);
+    expect(await fetched()).toBe(1n);
+    expect(await fetched()).toBe(2n);
+    const { values } = await member();
+    await expect.poll(() => values.length, { timeout: 15_000 }).toBe(3);
+    broker.faults.serveAgain(2);
+    await producer.send({ topic: 't', messages: [{ value: 'd', partition: 0 }] });
+    await expect.poll(() => values.length, { timeout: 15_000 }).toBe(4);
+    expect(values).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  test('a late answer: the work is done at once', async () => {
+    const client = await raw(1);
+    broker.control('Produce', () => ({ lateMs: 400 }), { times: 1 });
+    const start = performance.now();
+    const answered = client.ask('Produce', 3, {
+      acks: 1,
+      topics: [{ name: 't', partitions: [{ index: 0, records: recordBatch() }] }],
+    });
+    await expect.poll(() => endOffsets()[0], { timeout: 390, interval: 10 }).toBe(1);
+    await answered;
+    expect(performance.now() - start).toBeGreaterThan(390);
+  });
+
   test('a hook sees the decoded request and may answer in the broker’s place', async () => {
     const client = await raw(1);
     broker.control('Heartbeat', ({ memberId }, { clientId }) =>

@@ -1,7 +1,7 @@
 /**
  * Misbehaviour on demand, at the protocol. A hook stands before one API and decides, request by request, whether the
- * broker behaves: hang up, lose the answer after the work is done, refuse with a code, take its time, or answer
- * something else. Ready-made faults are hooks with a name.
+ * broker behaves: hang up, lose the answer after the work is done, refuse with a code, take its time, answer late, answer
+ * another question, or answer something else. Ready-made faults are hooks with a name.
  */
 import type { Call } from './apis/api.ts';
 import type { ApiName, RequestOf, ResponseOf } from './apis/registry.ts';
@@ -13,6 +13,8 @@ import type { ApiName, RequestOf, ResponseOf } from './apis/registry.ts';
  *  - 'lose-answer': the request is handled, then the connection is closed instead of answering
  *  - errorCode: the request is not handled; the answer carries the code wherever a client looks
  *  - delayMs: the request is handled that much later
+ *  - lateMs: the request is handled now and answered that much later
+ *  - instead: another request of the same API is handled in its place
  *  - respond: this is the answer; the request is not handled
  */
 export type FaultVerdict<Name extends ApiName> =
@@ -21,6 +23,8 @@ export type FaultVerdict<Name extends ApiName> =
   | 'lose-answer'
   | { readonly errorCode: number }
   | { readonly delayMs: number }
+  | { readonly lateMs: number }
+  | { readonly instead: RequestOf<Name> }
   | { readonly respond: ResponseOf<Name> };
 
 /** Where a request came from. */
@@ -33,6 +37,8 @@ export type Fault =
   | { readonly kind: 'drop' }
   | { readonly kind: 'lose-answer' }
   | { readonly kind: 'refuse'; readonly errorCode: number }
+  | { readonly kind: 'late'; readonly ms: number }
+  | { readonly kind: 'instead'; readonly request: unknown }
   | { readonly kind: 'respond'; readonly response: unknown };
 
 interface Hook {
@@ -71,6 +77,8 @@ export class Faults {
       if (verdict === 'drop' || verdict === 'lose-answer') return { kind: verdict };
       if ('errorCode' in verdict) return { kind: 'refuse', errorCode: verdict.errorCode };
       if ('respond' in verdict) return { kind: 'respond', response: verdict.respond };
+      if ('lateMs' in verdict) return { kind: 'late', ms: verdict.lateMs };
+      if ('instead' in verdict) return { kind: 'instead', request: verdict.instead };
       await call.cluster.options.clock.sleep(verdict.delayMs, call.signal).catch(() => undefined);
     }
     return undefined;

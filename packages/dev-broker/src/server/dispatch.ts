@@ -47,8 +47,10 @@ export async function dispatch(frame: Buffer, caller: Caller): Promise<Buffer[] 
   const fault = caller.faults.active ? await caller.faults.apply(api.name, request, call) : undefined;
   if (fault?.kind === 'drop') return 'close';
   const given = fault?.kind === 'refuse' ? api.refuse(request, fault.errorCode, call) : undefined;
-  const answering = given ?? (fault?.kind === 'respond' ? (fault.response as never) : api.handle(request, call));
+  const asked = fault?.kind === 'instead' ? (fault.request as never) : request;
+  const answering = given ?? (fault?.kind === 'respond' ? (fault.response as never) : api.handle(asked, call));
   const answer = answering instanceof Promise ? await answering : answering;
+  if (fault?.kind === 'late') await cluster.options.clock.sleep(fault.ms, signal).catch(() => undefined);
   if (fault?.kind === 'lose-answer' || answer === 'hang-up') return 'close';
   return answer === undefined ? undefined : encodeResponse(api, answer, correlationId, encoding);
 }
