@@ -2,6 +2,9 @@
  * Commits watermarks with the signal beside them, one commit at a time. Everything goes through the consumer's fence; a
  * commit that was refused or got lost is simply made again with the next round, through the fence again. Idle partitions
  * are renewed, so that observers know their owner lives.
+ *
+ * A watermark that stands still behind a slow record is committed again as soon as more is done above it: what is not in
+ * the map of the last commit, the next owner does again.
  */
 import type { Clock, Logger } from '@weir/core';
 import { CommitFencedError } from '../errors.ts';
@@ -46,10 +49,11 @@ export class Committer {
     const { clock, log, metrics, renewAfterMs } = this.#options;
     const startedAt = clock.monotonic();
     const entries: CommitEntry[] = [];
-    const committing: Owned[] = [];
+    const committing: { owned: Owned; ahead: number }[] = [];
     for (const owned of this.#options.owned()) {
       const offset = owned.ledger.watermark;
-      const moved = offset !== owned.committed;
+      // Above a watermark that stands, what is done only grows.
+      const moved = offset !== owned.committed || owned.ledger.doneAhead !== owned.committedAhead;
       // A partition without any committed offset begins at its first record: nothing to promise before that.
       if (!moved && (owned.committed < 0 || startedAt - owned.committedAtMs < renewAfterMs)) continue;
       entries.push({
@@ -58,7 +62,7 @@ export class Committer {
         offset,
         metadata: this.#options.metadata(owned, offset),
       });
-      committing.push(owned);
+      committing.push({ owned, ahead: owned.ledger.doneAhead });
     }
     if (entries.length === 0) return true;
     try {
@@ -73,8 +77,9 @@ export class Committer {
     }
     const now = clock.monotonic();
     metrics.committed((now - startedAt) / 1000);
-    for (const [at, owned] of committing.entries()) {
+    for (const [at, { owned, ahead }] of committing.entries()) {
       owned.committed = entries[at]!.offset;
+      owned.committedAhead = ahead;
       owned.committedAtMs = now;
     }
     return true;

@@ -57,6 +57,16 @@ describe('ledger', () => {
     expect(ledger.watermark).toBe(13);
   });
 
+  test('what a former owner finished is known until it is fetched and passed', () => {
+    const ledger = new Ledger(10, [{ from: 15, to: 20 }]);
+    ledger.finish(ledger.take(10));
+    expect([ledger.watermark, ledger.doneAhead, ledger.knowsAhead]).toEqual([11, 0, true]);
+    expect(ledger.doneRanges()).toEqual([{ from: 15, to: 20 }]);
+    ledger.cover(19);
+    expect([ledger.watermark, ledger.knowsAhead]).toEqual([20, false]);
+    expect(new Ledger(10).knowsAhead).toBe(false);
+  });
+
   test('a record of the former owner’s that was compacted away meanwhile disturbs nothing', () => {
     const ledger = new Ledger(0, [{ from: 1, to: 3 }]);
     const slot = ledger.take(0);

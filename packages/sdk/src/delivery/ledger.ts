@@ -61,6 +61,11 @@ export class Ledger {
     return this.#ahead;
   }
 
+  /** Whether anything above the watermark is known to be done: finished here, or by a former owner and not fetched yet. */
+  get knowsAhead(): boolean {
+    return this.#ahead > 0 || (this.#before.at(-1)?.to ?? 0) > this.#next;
+  }
+
   /**
    * Hands out an offset.
    * @returns the slot to finish it with; REDELIVERED or DONE_BEFORE when there is nothing to do

@@ -43,6 +43,8 @@ export class Owned implements TopicPartition {
    */
   readonly pausedFor = new Set<'queue' | 'deferred' | 'memory' | 'skip-map'>();
   committed: number;
+  /** Records above it that the commit called done. */
+  committedAhead = 0;
   committedAtMs = Number.NEGATIVE_INFINITY;
   /** Next offset to be written, as last heard; -1 before. */
   end = -1;

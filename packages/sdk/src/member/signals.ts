@@ -52,7 +52,7 @@ export class Signals {
   metadataOf(owned: Owned, offset: number): string {
     const { intake } = this.#options;
     const signal = this.of(owned, offset);
-    if (owned.ledger.doneAhead === 0) {
+    if (!owned.ledger.knowsAhead) {
       intake.skipMapFilled(owned, 0);
       return encodeMetadata(signal);
     }
