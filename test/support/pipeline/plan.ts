@@ -1,0 +1,30 @@
+/** Events whose attachments are on the file server of the run, and the ledger that says what must come of them. */
+import { planSource, type SourcePlan } from '../../../packages/cli/src/source/plan.ts';
+import { filePath, NumberedFile } from './files.ts';
+
+export interface WorkOptions {
+  readonly events: number;
+  readonly seed?: number;
+  readonly filesUrl: string;
+  readonly fileBytes?: number;
+  /** How long the server waits before file number n; 0 unless told. */
+  readonly waitMs?: (number: number) => number;
+}
+
+export function planWork(options: WorkOptions): Promise<SourcePlan> {
+  const { filesUrl, fileBytes = 20 * 1024, waitMs = () => 0 } = options;
+  let made = 0;
+  return planSource({
+    events: options.events,
+    seed: options.seed ?? 1,
+    faults: false,
+    files: { next: () => new NumberedFile(made++, fileBytes) },
+    hosts: 1,
+    startAt: Date.now(),
+    latencyMs: 0,
+    serve: (_host, { file }) => {
+      const { number, bytes } = file as NumberedFile;
+      return `${filesUrl}${filePath({ number, bytes, waitMs: waitMs(number) }, file.name)}`;
+    },
+  });
+}
