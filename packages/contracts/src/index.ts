@@ -12,7 +12,7 @@ export { eventIdOf, mediaIdOf } from './ids.ts';
 export { redactUrlsIn, redactValue } from './redaction.ts';
 export { storeAccess, storeAccessSettings, storeUrlSetting } from './store-settings.ts';
 export { createTableMetrics, type TableMetrics } from './table-metrics.ts';
-export { type AheadOfLogFacts, findAheadOfLog } from './table-positions.ts';
+export { type AheadOfLogFacts, assignTable, findAheadOfLog } from './table-positions.ts';
 export { slicesOf, type TableSlice, writeThrough } from './table-sink.ts';
 export {
   type ColumnSpec,

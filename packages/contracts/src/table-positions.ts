@@ -22,6 +22,22 @@ interface PositionedTable {
   positions(topic: string, partitions: readonly number[], epoch: string): Promise<ReadonlyMap<number, number>>;
 }
 
+interface AssignableTable {
+  assign(partitions: readonly number[], of: { topic: string; epoch: string }): Promise<void>;
+}
+
+/** Makes the table ready for rows of these partitions, topic by topic. */
+export async function assignTable(
+  table: AssignableTable,
+  partitions: readonly AssignedPosition[],
+  epoch: number,
+): Promise<void> {
+  for (const topic of new Set(partitions.map((each) => each.topic))) {
+    const ofTopic = partitions.filter((each) => each.topic === topic).map((each) => each.partition);
+    await table.assign(ofTopic, { topic, epoch: String(epoch) });
+  }
+}
+
 /** The first contradiction among these partitions; undefined when table, group and log agree. */
 export async function findAheadOfLog(
   table: PositionedTable,

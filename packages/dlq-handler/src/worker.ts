@@ -6,6 +6,7 @@
  * one that is to be recorded. A table that is away is waited for; no letter is ever given up for it.
  */
 import {
+  assignTable,
   createTableMetrics,
   deadLetters,
   findAheadOfLog,
@@ -77,7 +78,7 @@ export function dlqHandler(topology: Topology) {
     async assigned(partitions, { resources: { table, epoch } }) {
       const ahead = await findAheadOfLog(table, partitions, epoch);
       if (ahead) throw new TableAheadOfLogError(ahead);
-      await table.assign(partitions.map((each) => each.partition));
+      await assignTable(table, partitions, epoch);
     },
 
     async handleBatch(records, ctx) {

@@ -8,6 +8,7 @@
  * starts at Kafka's commit and never at the table's own offset, which knows nothing of the tasks.
  */
 import {
+  assignTable,
   createTableMetrics,
   downloadsPending,
   eventsRaw,
@@ -73,7 +74,7 @@ export const eventIngester = defineWorker({
   async assigned(partitions, { resources: { table, epoch } }) {
     const ahead = await findAheadOfLog(table, partitions, epoch);
     if (ahead) throw new TableAheadOfLogError(ahead);
-    await table.assign(partitions.map((each) => each.partition));
+    await assignTable(table, partitions, epoch);
   },
 
   revoked(partitions, { resources: { table } }) {

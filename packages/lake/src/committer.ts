@@ -26,6 +26,7 @@ import { CommitConflictError, TableClosedError, TableMissingError } from './erro
 import { FileWriter, sameRows, type WrittenFiles } from './file-writer.ts';
 import type { KeyIndex } from './key-index.ts';
 import { READ_AHEAD, type TableLog } from './log.ts';
+import { type CountedTopic, countToRecord, grownUntil } from './partition-count.ts';
 import type { RowEncoder } from './row.ts';
 import { checkSchema, type TableSpec } from './spec.ts';
 import { trust } from './trust.ts';
@@ -249,31 +250,67 @@ export class Committer {
     }
   }
 
-  /** Loads the keys of partitions from the newest version, unless they are held. Only within `exclusive`. */
+  /**
+   * Loads the keys of partitions from the newest version, unless they are held; of all partitions for as long as the
+   * copies of a key may lie in two of them. Only within `exclusive`.
+   */
   async loadKeys(partitions: readonly number[] | 'everything'): Promise<void> {
-    if (!this.#keys?.lacks(partitions)) return;
+    if (!this.#keys) return;
+    if (partitions !== 'everything') this.#keys.hold(partitions);
+    const grown = grownUntil(this.#spec.name, this.#state.transactions, this.#keys.maxAgeMs);
+    const isGrown = partitions !== 'everything' && this.#clock.now() < grown;
+    const wanted = isGrown ? 'everything' : partitions;
+    if (!this.#keys.lacks(wanted)) return;
     const state = await this.#log.load({ withFiles: true });
     if (!state) throw new TableMissingError(this.#log.location);
     // Both at the same version: what comes later is absorbed, commit by commit.
     await this.#catchUp(state.version);
-    await this.#keys.load(partitions, state);
+    await this.#keys.load(wanted, state, isGrown ? grown : undefined);
+  }
+
+  /** Records that the topic has at least the partitions that are owned here. Only within `exclusive`, after `refresh`. */
+  async recordPartitions(of: CountedTopic, partitions: readonly number[]): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const now = Math.trunc(this.#clock.now());
+      const txn = countToRecord(this.#spec.name, of, partitions, this.#state, now);
+      if (txn === undefined) return;
+      const id = randomUUID();
+      const version = this.#state.version + 1;
+      const actions: Action[] = [{ commitInfo: this.#commitInfo(id, now) }, { txn }];
+      const winner = await this.#create(version, actions, id);
+      if (winner === undefined) {
+        this.#state.apply(version, actions);
+        if (txn.lastUpdated === now) {
+          const facts = { table: this.#spec.name, topic: of.topic, partitions: txn.version };
+          this.#logger.info(facts, 'the topic has more partitions now: keys are searched in all of them for a while');
+        }
+        return;
+      }
+      if (attempt >= ATTEMPTS) throw new CommitConflictError(this.#log.location, ATTEMPTS);
+      await this.#absorb(version, winner);
+      await this.#clock.sleep(this.#random.next() * FIRST_COMMIT_MS * attempt);
+      await this.refresh();
+    }
   }
 
   #actions(id: string, found: Cut, adds: readonly AddFile[]): Action[] {
     const now = Math.trunc(this.#clock.now());
-    const commitInfo: CommitInfo = {
-      timestamp: now,
+    return [
+      { commitInfo: this.#commitInfo(id, now) },
+      ...[...found.progress].map(([appId, version]) => ({ txn: { appId, version, lastUpdated: now } })),
+      ...adds.map((add) => ({ add })),
+    ];
+  }
+
+  #commitInfo(id: string, timestamp: number): CommitInfo {
+    return {
+      timestamp,
       operation: 'WRITE',
       operationParameters: { mode: 'Append', partitionBy: JSON.stringify(this.#spec.partitionBy) },
       engineInfo: ENGINE,
       isBlindAppend: true,
       weirCommitId: id,
     };
-    return [
-      { commitInfo },
-      ...[...found.progress].map(([appId, version]) => ({ txn: { appId, version, lastUpdated: now } })),
-      ...adds.map((add) => ({ add })),
-    ];
   }
 
   #won(version: number, actions: readonly Action[], slices: readonly EncodedSlice[], found: Cut): void {

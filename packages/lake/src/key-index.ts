@@ -6,8 +6,8 @@
  * The bound: of each partition the newest 200,000 keys that are at most 24 hours old, loaded from the table's newest
  * files when the partition is assigned. A copy that comes later than that is not recognised. About 100 bytes for a key.
  *
- * When the number of partitions has changed, the copies may be in different ones: `everything` then loads and searches
- * all of them (for 24 hours after the change, says the design).
+ * When the number of partitions has grown, the copies may be in different ones: until they are older than the bound,
+ * the keys of all partitions are loaded and searched (partition-count.ts says until when).
  */
 import type { Clock } from '@weir/core';
 import type { AddFile, LogState, Transaction } from './actions.ts';
@@ -86,7 +86,9 @@ export class KeyIndex {
   readonly #bound: KeyIndexBound;
   readonly #divided: boolean;
   readonly #partitions = new Map<number, RecentKeys>();
-  #everything = false;
+  /** What is kept once not everything is searched any more. */
+  readonly #held = new Set<number>();
+  #everythingUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: { spec: TableSpec; log: TableLog; clock: Clock; bound: KeyIndexBound }) {
     this.#spec = options.spec;
@@ -94,6 +96,10 @@ export class KeyIndex {
     this.#clock = options.clock;
     this.#bound = options.bound;
     this.#divided = options.spec.columns.some(({ name }) => name === SOURCE_PARTITION);
+  }
+
+  get maxAgeMs(): number {
+    return this.#bound.maxAgeMs;
   }
 
   /** Keys held now, for the memory gauge and for tests. */
@@ -105,6 +111,7 @@ export class KeyIndex {
 
   /** Whether `load` would have anything to do. */
   lacks(partitions: readonly number[] | 'everything'): boolean {
+    this.#narrow();
     const missing = this.#missing(partitions);
     return missing === 'everything' || missing.size > 0;
   }
@@ -121,15 +128,22 @@ export class KeyIndex {
   }
 
   release(partitions: Iterable<number>): void {
-    if (!this.#divided || this.#everything) return;
-    for (const partition of partitions) this.#partitions.delete(partition);
+    if (!this.#divided) return;
+    for (const partition of partitions) {
+      this.#held.delete(partition);
+      if (!this.#everything) this.#partitions.delete(partition);
+    }
   }
 
   /**
    * Loads what is not held yet from the newest files of this state (which must have its files).
-   * @param partitions  'everything' for all, now and in later commits of others
+   * @param partitions  'everything' for all, now and in later commits of others, until `until`
    */
-  async load(partitions: readonly number[] | 'everything', state: LogState): Promise<void> {
+  async load(
+    partitions: readonly number[] | 'everything',
+    state: LogState,
+    until = Number.POSITIVE_INFINITY,
+  ): Promise<void> {
     const wanted = this.#missing(partitions);
     if (wanted !== 'everything' && wanted.size === 0) return;
     const horizon = this.#clock.now() - this.#bound.maxAgeMs;
@@ -147,7 +161,7 @@ export class KeyIndex {
         for (const [scope, list] of keys) counts.set(scope, (counts.get(scope) ?? 0) + list.length);
       }
     }
-    if (wanted === 'everything') this.#everything = true;
+    if (wanted === 'everything') this.#everythingUntil = until;
     else for (const scope of wanted) this.#partitions.set(scope, new RecentKeys(this.#bound));
     for (const { at, keys } of found.reverse()) {
       for (const [scope, list] of keys) {
@@ -173,6 +187,22 @@ export class KeyIndex {
         for (const key of keys) this.#recent(scope).add(key, file.modificationTime);
       }
     }
+  }
+
+  /** These are to stay when the time of searching everything is over. */
+  hold(partitions: readonly number[]): void {
+    for (const partition of partitions) this.#held.add(this.#scope(partition));
+  }
+
+  get #everything(): boolean {
+    return this.#clock.now() < this.#everythingUntil;
+  }
+
+  /** The time of searching everything is over: what is not held goes. */
+  #narrow(): void {
+    if (this.#everything || this.#everythingUntil === Number.NEGATIVE_INFINITY) return;
+    this.#everythingUntil = Number.NEGATIVE_INFINITY;
+    for (const scope of this.#partitions.keys()) if (!this.#held.has(scope)) this.#partitions.delete(scope);
   }
 
   #scope(partition: number): number {

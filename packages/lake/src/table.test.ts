@@ -1,6 +1,6 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { silentLogger } from '@weir/core';
+import { type Clock, silentLogger, systemClock } from '@weir/core';
 import { ManualClock } from '@weir/core/testing';
 import { PreconditionFailedError, StoreNotAtomicError, StoreUnavailableError } from '@weir/storage';
 import { MemoryStore } from '@weir/storage/testing';
@@ -32,6 +32,16 @@ const open = (options: Partial<OpenTableOptions> = {}) =>
   });
 const openOther = (options: Partial<OpenTableOptions> = {}) => open({ store: folder.other, ...options });
 const offsets = async (table: Table) => rowsOf(await readRows(table)).map(({ offset }) => offset);
+/** The system's clock, some hours later. */
+function lateClock(): Clock & { lateBy(ms: number): void } {
+  let lateMs = 0;
+  return Object.assign(Object.create(systemClock) as Clock, {
+    now: () => systemClock.now() + lateMs,
+    lateBy: (ms: number) => {
+      lateMs += ms;
+    },
+  });
+}
 const upTo = (last: number, first = 0) => Array.from({ length: last - first + 1 }, (_, index) => first + index);
 const parquetFiles = async () => (await keysIn(folder.other, 'tables/model/event_date')).length;
 
@@ -190,6 +200,50 @@ describe('once by key', () => {
     expect(await apart.append([sliceOf(6, 0, 0, same)])).toMatchObject({ written: 1 });
     // What others write in the meantime counts too.
     expect(await after.append([sliceOf(7, 0, 1, (offset) => (offset ? same() : 'new'))])).toMatchObject({ written: 1 });
+  });
+
+  describe('when the topic has grown from 2 partitions to 3', () => {
+    const of = { topic: 'results', epoch: 'one' };
+    const grow = async () => {
+      const clock = lateClock();
+      const stays = await open({ clock });
+      await stays.assign([0], of);
+      await (await openOther({ clock })).assign([1], of);
+      await stays.append([sliceOf(0, 0, 3, same)]);
+      clock.lateBy(60 * 60_000);
+      const arrives = await openOther({ clock });
+      await arrives.assign([2], of);
+      return { clock, stays, arrives };
+    };
+
+    test('the owner of the new partition knows the keys of the old ones', async () => {
+      const { arrives } = await grow();
+      expect(await arrives.append([sliceOf(2, 0, 1, same)])).toMatchObject({ written: 0, droppedByKey: 2 });
+    });
+
+    test('so does an owner that was there before, once its next append has met the change', async () => {
+      const { stays, arrives } = await grow();
+      await arrives.append([sliceOf(2, 0, 0, () => 'new')]);
+      expect(await stays.append([sliceOf(0, 4, 4, () => 'new')])).toMatchObject({ written: 0, droppedByKey: 1 });
+    });
+
+    test('a day later each keeps to its own partitions again', async () => {
+      const { clock, stays, arrives } = await grow();
+      await arrives.append([sliceOf(2, 0, 9)]);
+      await stays.append([sliceOf(0, 4, 4, () => 'own')]);
+      expect(stays.keysHeld).toBe(12);
+      clock.lateBy(24 * 60 * 60_000);
+      await stays.append([sliceOf(0, 5, 5, () => 'later')]);
+      expect(stays.keysHeld).toBeLessThanOrEqual(3);
+    });
+  });
+
+  test('the members of a first start report in one after the other, and nothing has grown', async () => {
+    const [first, second] = [await open(), await openOther()];
+    await first.assign([0], { topic: 'results', epoch: 'one' });
+    await first.append([sliceOf(0, 0, 0, same)]);
+    await second.assign([1], { topic: 'results', epoch: 'one' });
+    expect(await second.append([sliceOf(1, 0, 0, same)])).toMatchObject({ written: 1 });
   });
 
   test('released partitions take no memory and are loaded again when needed', async () => {

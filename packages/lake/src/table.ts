@@ -8,6 +8,7 @@ import type { EncodedSlice } from './cut.ts';
 import { RowInvalidError, TableMissingError, TableSpecInvalidError } from './errors.ts';
 import { KEY_INDEX_BOUND, KeyIndex, type KeyIndexBound } from './key-index.ts';
 import { TableLog } from './log.ts';
+import type { CountedTopic } from './partition-count.ts';
 import { type Row, RowEncoder } from './row.ts';
 import { type ReadRow, type ScanOptions, scanFiles } from './scan.ts';
 import { appIdOf, type Source } from './source.ts';
@@ -67,8 +68,12 @@ export interface Table {
   checkRow(row: Row): void;
   /** The last offset in the table of each partition that has any; read from the newest version. */
   positions(topic: string, partitions: readonly number[], epoch: string): Promise<Map<number, number>>;
-  /** Loads the newest keys of these partitions, or of all; what is not assigned is loaded by its first append. */
-  assign(partitions: readonly number[] | 'everything'): Promise<void>;
+  /**
+   * Loads the newest keys of these partitions, or of all; what is not assigned is loaded by its first append.
+   * @param of  the topic that the partitions are of: the table then notices when the topic has grown, and every writer
+   *   searches the keys of all partitions for as long as the index remembers keys (24 hours)
+   */
+  assign(partitions: readonly number[] | 'everything', of?: CountedTopic): Promise<void>;
   /** Frees the memory of these partitions' keys. */
   release(partitions: readonly number[]): Promise<void>;
   /** Rows of the newest version, file by file. */
@@ -200,9 +205,10 @@ class DeltaTable implements Table {
     });
   }
 
-  assign(partitions: readonly number[] | 'everything'): Promise<void> {
+  assign(partitions: readonly number[] | 'everything', of?: CountedTopic): Promise<void> {
     return this.#committer.exclusive(async () => {
       await this.#committer.refresh();
+      if (of && partitions !== 'everything' && this.#keys) await this.#committer.recordPartitions(of, partitions);
       await this.#committer.loadKeys(partitions);
     });
   }

@@ -6,6 +6,7 @@
  * yet. Reading a second of records twice costs nothing; skipping that one would lose it.
  */
 import {
+  assignTable,
   createTableMetrics,
   downloadsResults,
   findAheadOfLog,
@@ -64,7 +65,7 @@ export const resultProcessor = defineWorker({
   async assigned(partitions, { resources: { table, epoch } }) {
     const ahead = await findAheadOfLog(table, partitions, epoch);
     if (ahead) throw new TableAheadOfLogError(ahead);
-    await table.assign(partitions.map((each) => each.partition));
+    await assignTable(table, partitions, epoch);
   },
 
   revoked(partitions, { resources: { table } }) {
