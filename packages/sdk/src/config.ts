@@ -83,6 +83,8 @@ export interface Resolved {
   readonly kafka: KafkaSettings;
   /** Bounds of what waits in memory: records per partition, bytes for the process. */
   readonly queue: { readonly recordsPerPartition: number; readonly bytes: number };
+  /** Shares of the process's memory limit at which intake pauses and goes on; undefined: nobody looks. */
+  readonly memory: { readonly pauseAt: number; readonly resumeAt: number } | undefined;
   readonly metricsPort: number;
   readonly drainTimeoutMs: number;
   /** Between two looks of the scaling view; between two commits of a partition; what a rebalance waits for handlers. */
@@ -197,6 +199,10 @@ export function resolve(worker: Worker, env: Environment): Resolved {
       recordsPerPartition: Math.max(own.KAFKA_MAX_POLL_RECORDS, batch?.maxRecords ?? 0),
       bytes: own.WEIR_QUEUE_BYTES ?? profile?.queueBytes ?? 64 * 1024 * 1024,
     },
+    memory:
+      own.WEIR_MEMORY_PAUSE_PERCENT === 0
+        ? undefined
+        : { pauseAt: own.WEIR_MEMORY_PAUSE_PERCENT / 100, resumeAt: (own.WEIR_MEMORY_PAUSE_PERCENT - 15) / 100 },
     metricsPort: common.METRICS_PORT,
     drainTimeoutMs: own.DRAIN_TIMEOUT_MS,
     scalingIntervalMs: common.WEIR_SCALING_INTERVAL_MS,

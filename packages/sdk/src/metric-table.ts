@@ -105,7 +105,7 @@ export const SDK_METRICS = {
   weir_paused: {
     type: 'gauge',
     labels: ['reason', 'group'],
-    help: '1 while partitions are paused for this reason: breaker (a dependency is down), memory (queues are full), operator.',
+    help: '1 while partitions are paused for this reason: breaker (a dependency is down), memory (the process nears its memory limit, or its queues are full), operator.',
   },
   weir_parked_records: {
     type: 'gauge',

@@ -19,6 +19,7 @@ import { withCertificates } from './certificates.ts';
 import { type KafkaSettings, type Resolved, resolve } from './config.ts';
 import type { Worker } from './define.ts';
 import { ConfigError, ERRORS, PortTakenError, TopicMissingError, TopologyInvalidError } from './errors.ts';
+import { processMemory } from './flow/process-memory.ts';
 import { kafkajsPort } from './kafka/kafkajs.ts';
 import type { Admin, KafkaPort } from './kafka/port.ts';
 import { EXIT, type Runnable, StopRequests, untilStopped } from './lifecycle.ts';
@@ -169,7 +170,8 @@ class HostedWorker implements Runnable {
     const kafka = (options.kafka ?? kafkajsPort)({ settings, log, clock, random });
     this.#admin = kafka.admin();
     this.#metrics = createMetrics({ resolved, clock });
-    this.#worker = createWorker({ resolved, kafka, metrics: this.#metrics, log, clock, random, topology });
+    const memory = processMemory({ nodeOptions: (options.env ?? process.env).NODE_OPTIONS });
+    this.#worker = createWorker({ resolved, kafka, metrics: this.#metrics, log, clock, random, topology, memory });
     this.#view = new ScalingView({
       admin: this.#admin,
       worker: topologyOf([resolved]).workers[0]!,

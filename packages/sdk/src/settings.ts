@@ -225,6 +225,13 @@ export const workerSettings = z.object({
     .describe(
       'Bytes of records that wait in memory, for the whole process; past it, partitions pause. Raise with the memory limit.',
     ),
+  WEIR_MEMORY_PAUSE_PERCENT: whole(0, 99)
+    .refine((percent) => percent === 0 || percent >= 40, { error: 'must be 0 or from 40 to 99' })
+    .default(85)
+    .meta({ allowed: '0, or 40 to 99' })
+    .describe(
+      'Percent of the memory limit (the heap’s or the container’s, the nearer) past which nothing is taken in; it goes on 15 lower. 0 turns it off. Lower when handlers allocate in bursts.',
+    ),
   WEIR_SCALING_MIN: whole(0, 10_000)
     .optional()
     .meta({ default: 'declaration (1)' })

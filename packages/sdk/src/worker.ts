@@ -26,6 +26,7 @@ import { Budget } from './flow/backpressure.ts';
 import { Dependencies, type DependencyMoved } from './flow/dependencies.ts';
 import { GradientTuner } from './flow/gradient-tuner.ts';
 import { Limiter } from './flow/limiter.ts';
+import type { MemoryProbe } from './flow/memory-guard.ts';
 import { fixedTuner, type Tuner } from './flow/tuner.ts';
 import type {
   Admin,
@@ -43,6 +44,7 @@ import { Arrivals } from './member/arrivals.ts';
 import { DeadLetterCalls } from './member/dead-letter-calls.ts';
 import { readGauges } from './member/gauges.ts';
 import { Holdings, type LostReason } from './member/holdings.ts';
+import { MemoryWatch } from './member/memory-watch.ts';
 import { Quiet } from './member/quiet.ts';
 import { Signals } from './member/signals.ts';
 import type { Signal } from './metadata.ts';
@@ -59,6 +61,8 @@ export interface WorkerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly topology: Topology;
+  /** The process's memory; without it nobody looks. */
+  readonly memory?: MemoryProbe;
   /** In place of what the declaration's `open` would make: for tests. */
   readonly resources?: unknown;
 }
@@ -105,6 +109,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
   readonly #admin: Admin;
   readonly #limiter: Limiter;
   readonly #tuner: Tuner;
+  readonly #memory: MemoryWatch;
   readonly #dependencies: Dependencies;
   readonly #meter: LoadMeter;
   readonly #intake: Intake;
@@ -174,6 +179,18 @@ class GroupMember implements RunningWorker, ConsumerListener {
       resume: (partitions) => this.#consumer.resume(partitions),
       onRedelivered: (count) => metrics.redelivered(count),
     });
+    this.#memory = new MemoryWatch({
+      probe: options.memory,
+      settings: resolved.memory,
+      clock,
+      log,
+      hand: () => ({
+        inflight: this.#limiter.inflight,
+        records: this.#intake.records,
+        limit: this.#tuner.limit,
+      }),
+      onChange: () => this.#memoryMoved(),
+    });
     this.#tracing = Tracing.open(resolved.group, clock);
     this.#outlet = new Outlet({ resolved, producer: this.#producer, clock, log, metrics, tracing: this.#tracing });
     this.#host = {
@@ -226,7 +243,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
       limiter: this.#limiter,
       tuner: this.#tuner,
       intake: this.#intake,
-      paused: () => (this.#plainOpen() ? 'breaker' : undefined),
+      paused: () => (this.#plainOpen() ? 'breaker' : this.#memory.short ? 'memory' : undefined),
       metrics,
     });
     this.#holdings = new Holdings({
@@ -283,6 +300,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
       this.#clock.every(Math.min(MOST_END_OFFSET_INTERVAL_MS, this.#resolved.scalingIntervalMs), () => {
         void this.#arrivals.look();
       }),
+      this.#memory.start(),
     );
     await this.#consumer.start();
   }
@@ -355,6 +373,11 @@ class GroupMember implements RunningWorker, ConsumerListener {
     return this.#phase === 'draining' || this.#phase === 'stopped';
   }
 
+  /** Nothing is taken in. */
+  get #shut(): boolean {
+    return this.#stopping || this.#plainOpen() || this.#memory.short;
+  }
+
   // ---- the consumer's side ------------------------------------------------------------------------------------------
 
   async assigned(assignment: Assignment): Promise<readonly StartPosition[]> {
@@ -362,7 +385,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
     this.#joined = true;
     if (this.#revoking) this.#metrics.rebalanced((this.#clock.monotonic() - this.#revokingSinceMs) / 1000, moved);
     this.#revoking = false;
-    this.#intake.hold(this.#stopping || this.#plainOpen());
+    this.#intake.hold(this.#shut);
     this.#intake.applyPauses();
     this.#log.info(
       { generation: assignment.generation, partitions: assignment.partitions.length, moved },
@@ -479,6 +502,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
     // A drain starts no handler, but a batch worker's last, partial batches go out.
     if (this.#phase === 'draining') return this.#runner instanceof BatchRunner && !this.#plainOpen();
     if (this.#phase !== 'running') return false;
+    if (this.#memory.short && running > 0) return false;
     for (const name of this.#plain) {
       const state = this.#dependencies.state(name);
       if (state === 'open' || (state === 'half-open' && running > 0)) return false;
@@ -490,6 +514,12 @@ class GroupMember implements RunningWorker, ConsumerListener {
     return this.#dependencies.openPlain().length > 0;
   }
 
+  #memoryMoved(): void {
+    this.#intake.hold(this.#shut);
+    this.#limit();
+    this.#runner.pump();
+  }
+
   #dependencyMoved({ dependency, key, from, to, reason }: DependencyMoved): void {
     this.#log[to === 'open' ? 'warn' : 'info'](
       { dependency, key, from, to },
@@ -497,7 +527,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
     );
     const worst = this.#dependencies.snapshot().find((each) => each.dependency === dependency)?.state ?? to;
     this.#metrics.breaker(dependency, worst);
-    if (key === undefined && this.#phase === 'running') this.#intake.hold(this.#plainOpen());
+    if (key === undefined) this.#intake.hold(this.#shut);
     this.#settlement.breakerMoved(dependency, key, to);
     this.#runner.pump();
   }
@@ -515,11 +545,19 @@ class GroupMember implements RunningWorker, ConsumerListener {
   }
 
   #tune(saturated: boolean): void {
-    this.#tuner.tick(saturated);
-    if (this.#tuner.limit === this.#limiter.limit) return;
-    this.#limiter.limit = this.#tuner.limit;
-    this.#dependencies.concurrency = this.#tuner.limit;
-    this.#runner.pump();
+    // While memory decides how many are in flight, what is seen says nothing about the tuner's own limit.
+    if (this.#memory.ceiling < this.#tuner.limit) this.#tuner.rest();
+    else this.#tuner.tick(saturated);
+    if (this.#limit()) this.#runner.pump();
+  }
+
+  /** @returns whether it moved */
+  #limit(): boolean {
+    const limit = Math.min(this.#tuner.limit, this.#memory.ceiling);
+    if (limit === this.#limiter.limit) return false;
+    this.#limiter.limit = limit;
+    this.#dependencies.concurrency = limit;
+    return true;
   }
 
   /** A join under way refuses commits for a moment; leaving now would have the next owner repeat what is done. */
@@ -571,6 +609,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
       stuck: this.#runner.stuck,
       parked: this.#settlement.parking.size,
       breakerOpen: this.#plainOpen(),
+      memoryShort: this.#memory.short,
     });
   }
 

@@ -39,7 +39,7 @@ export class Intake {
   readonly #options: IntakeOptions;
   readonly #owned = new Map<string, Owned>();
   readonly #most: number;
-  /** Everything is paused: a breaker is open, or the process drains. */
+  /** Everything is paused: a breaker is open, memory is short, or the process drains. */
   #held = false;
   #memoryFull = false;
 
@@ -54,6 +54,13 @@ export class Intake {
 
   get memoryFull(): boolean {
     return this.#memoryFull;
+  }
+
+  /** Records in memory, whatever they wait for. */
+  get records(): number {
+    let records = 0;
+    for (const owned of this.#owned.values()) records += owned.held + owned.deferred;
+    return records;
   }
 
   partitions(): IterableIterator<Owned> {

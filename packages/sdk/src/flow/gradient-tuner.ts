@@ -85,6 +85,13 @@ export class GradientTuner implements Tuner {
     this.#open();
   }
 
+  rest(): void {
+    // A step that was under way was not measured: it is taken back before it counts as an improvement.
+    if (this.#before !== undefined) this.#limit = Math.min(this.#limit, this.#before.limit);
+    this.#hold();
+    this.#open();
+  }
+
   /** More would not have been used: whatever was tried, go back to where it was known to be well. */
   #unsaturated(): void {
     if (this.#phase === 'trying-down' && this.#before !== undefined) this.#limit = this.#before.limit;

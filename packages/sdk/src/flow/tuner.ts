@@ -12,9 +12,11 @@ export interface Tuner {
   observe(calls: number, seconds: number, ok: boolean): void;
   /** About once a second. `saturated`: every slot was taken and more records waited. */
   tick(saturated: boolean): void;
+  /** In place of `tick`, while something else than this limit decides: nothing is learnt, nothing is raised. */
+  rest(): void;
 }
 
 /** A limit that stays where it is. */
 export function fixedTuner(limit: number): Tuner {
-  return { limit, proven: true, observe: () => undefined, tick: () => undefined };
+  return { limit, proven: true, observe: () => undefined, tick: () => undefined, rest: () => undefined };
 }

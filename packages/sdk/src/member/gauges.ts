@@ -15,12 +15,14 @@ export interface GaugeSources {
   readonly stuck: number;
   readonly parked: number;
   readonly breakerOpen: boolean;
+  readonly memoryShort: boolean;
 }
 
 export function readGauges(sources: GaugeSources): WorkerGauges {
   const { intake, limiter } = sources;
   const owned = [...intake.partitions()];
-  const memory = owned.some((each) => each.pausedFor.has('queue') || each.pausedFor.has('memory'));
+  const memory =
+    sources.memoryShort || owned.some((each) => each.pausedFor.has('queue') || each.pausedFor.has('memory'));
   return {
     inflight: sources.running,
     limit: limiter.limit,

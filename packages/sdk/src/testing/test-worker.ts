@@ -13,6 +13,7 @@ import type { InputOf, Schema, Topic, Worker } from '../define.ts';
 import { decode, encode } from '../delivery/codec.ts';
 import { HEADER, headerText, storyHeaders } from '../delivery/headers.ts';
 import type { ErrorClass } from '../errors.ts';
+import type { MemoryProbe } from '../flow/memory-guard.ts';
 import { createMetrics } from '../metrics.ts';
 import type { Environment } from '../reading.ts';
 import { deriveTopics, topologyOf } from '../topology.ts';
@@ -38,6 +39,8 @@ export interface TestWorkerOptions<R> {
   /** Kafka of another test worker (with its clock): what the next owner finds after a crash. */
   readonly kafka?: MemoryKafka;
   readonly log?: Logger;
+  /** Memory that is as full as the test says. */
+  readonly memory?: MemoryProbe;
 }
 
 export interface TestSendOptions {
@@ -99,6 +102,7 @@ export async function testWorker<V, P extends Readonly<Record<string, Topic>>, R
     log: options.log ?? silentLogger,
     metrics: createMetrics({ resolved, clock, nodeMetrics: false }),
     topology: topologyOf([resolved]),
+    ...(options.memory ? { memory: options.memory } : {}),
     ...('resources' in options ? { resources: options.resources } : {}),
   });
   await member.start();
