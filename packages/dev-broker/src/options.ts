@@ -22,6 +22,8 @@ export interface BrokerOptions {
   readonly autoCreateTopics?: false | number;
   /** Default of the topic setting max.message.bytes. 1,048,588 as in Kafka. */
   readonly maxMessageBytes?: number;
+  /** Most characters of metadata beside a committed offset, as Kafka's offset.metadata.max.bytes. Default 4,096. */
+  readonly maxMetadataCharacters?: number;
   /** Largest request, as Kafka's socket.request.max.bytes. Default 100 MiB. */
   readonly maxRequestBytes?: number;
   /** Partitions of a topic created with -1. Default 1. */
@@ -49,6 +51,7 @@ export function resolveOptions(options: BrokerOptions): ResolvedOptions {
     retentionBytes: whole('retentionBytes', options.retentionBytes ?? 256 * 1024 * 1024, 64 * 1024),
     autoCreateTopics: options.autoCreateTopics ?? false,
     maxMessageBytes: whole('maxMessageBytes', options.maxMessageBytes ?? 1_048_588, 1),
+    maxMetadataCharacters: whole('maxMetadataCharacters', options.maxMetadataCharacters ?? 4096, 0),
     maxRequestBytes: whole('maxRequestBytes', options.maxRequestBytes ?? 100 * 1024 * 1024, 1024),
     defaultPartitions: whole('defaultPartitions', options.defaultPartitions ?? 1, 1, 10_000),
     initialRebalanceDelayMs: whole('initialRebalanceDelayMs', options.initialRebalanceDelayMs ?? 0, 0),

@@ -146,8 +146,11 @@ export class CommitFencedError extends WeirError {
 }
 
 export class CommitFailedError extends WeirError {
-  constructor(detail: string, options?: { cause?: unknown }) {
+  /** The broker takes less metadata than was sent: the same commit can get through with less. */
+  readonly metadataTooLarge: boolean;
+  constructor(detail: string, options: { metadataTooLarge?: boolean; cause?: unknown } = {}) {
     super('WEIR_COMMIT_FAILED', `commit failed: ${detail}`, options);
+    this.metadataTooLarge = options.metadataTooLarge ?? false;
   }
 }
 

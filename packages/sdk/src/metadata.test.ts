@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeMetadata, encodeMetadata, METADATA_LIMIT, type Signal, skipMapRoom } from './metadata.ts';
@@ -19,6 +20,9 @@ const signal: Signal = {
   deferred: 0,
   dueAt: undefined,
 };
+
+/** What a text says that carries no more than a signal. */
+const nothing = { skipMap: '', owner: undefined, suspects: '' };
 
 const count = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
 /** Values that six significant digits hold exactly. */
@@ -43,20 +47,36 @@ const signals: fc.Arbitrary<Signal> = fc.record({
 
 describe('metadata', () => {
   test('a signal comes back as it was written', () => {
-    expect(decodeMetadata(encodeMetadata(signal), 48213)).toEqual({ signal, skipMap: '' });
+    expect(decodeMetadata(encodeMetadata(signal), 48213)).toEqual({ signal, ...nothing });
     fc.assert(
       fc.property(signals, (each) => {
-        expect(decodeMetadata(encodeMetadata(each), each.offset)).toEqual({ signal: each, skipMap: '' });
+        expect(decodeMetadata(encodeMetadata(each), each.offset)).toEqual({ signal: each, ...nothing });
       }),
     );
   });
 
   test('a skip map rides along, within the room that is left for it', () => {
     const room = skipMapRoom(signal);
-    const text = encodeMetadata(signal, `r${'A'.repeat(room - 1)}`);
+    const text = encodeMetadata(signal, { skipMap: `r${'A'.repeat(room - 1)}` });
     expect(text).toHaveLength(METADATA_LIMIT);
-    expect(decodeMetadata(text, 48213)).toEqual({ signal, skipMap: `r${'A'.repeat(room - 1)}` });
+    expect(decodeMetadata(text, 48213)).toEqual({ signal, ...nothing, skipMap: `r${'A'.repeat(room - 1)}` });
     expect(decodeMetadata(text, 48214)).toEqual({ ignored: 'other-offset' });
+  });
+
+  test('whether the owner left, and its suspects, ride along and take from the room of the skip map', () => {
+    for (const owner of ['at-work', 'left', undefined] as const) {
+      const legacy = { owner, suspects: 'a2.k3x9@0.AQEC', skipMap: 'rAQIB' };
+      expect(decodeMetadata(encodeMetadata(signal, legacy), 48213)).toEqual({ signal, ...legacy });
+      const room = skipMapRoom(signal, legacy, 1_000);
+      expect(encodeMetadata(signal, { ...legacy, skipMap: 'r'.repeat(room) })).toHaveLength(1_000);
+    }
+    expect(skipMapRoom(signal, {}, 50)).toBe(0);
+  });
+
+  test('a state that a later version may add says nothing', () => {
+    const body = 'w=k3x9 n=1 o=7 t=0 a=0 r=0 l=0 c=1 b=0 q=0 s=z';
+    const text = `weir/1 ${crc32(body).toString(16).padStart(8, '0')} ${body}`;
+    expect(decodeMetadata(text, 7)).toMatchObject({ owner: undefined });
   });
 
   test('the text is ASCII and far below Kafka’s limit, whatever is in the signal', () => {

@@ -5,6 +5,9 @@
  *   weir/1 9f2c01ab w=k3x9 n=17 o=48213 t=1767225600000 a=58.2 r=10.4 l=10 c=10p b=96 q=0.21
  *   name/version, checksum of the rest, then fields by letter; absent ones are 0 or undefined
  *
+ * Beside the signal stands what the next owner needs: whether this owner is at work or has left (s), the suspects (x,
+ * delivery/suspicion.ts) and the skip map (k, delivery/skip-map.ts).
+ *
  * A version goes up only when an old reader would misunderstand; a field that an old reader may pass over needs none.
  * The checksum is there because other tools write and cut this text as well, and half a number is still a number.
  */
@@ -49,18 +52,27 @@ export const METADATA_LIMIT = 4096;
 /** Why the text beside an offset says nothing to us: label of `weir_metadata_ignored_total`. */
 export type MetadataIgnored = 'empty' | 'foreign' | 'newer' | 'damaged' | 'other-offset';
 
+/** `at-work` until the last commit of a drain or an awaited revoke, which says `left`. */
+export type OwnerState = 'at-work' | 'left';
+
+/** What an owner leaves to the next one, beside its signal. */
+export interface Legacy {
+  /** What is done above the offset, for delivery/skip-map.ts; '' when nothing is. */
+  readonly skipMap: string;
+  /** Undefined when the writer does not say: an older Weir. */
+  readonly owner: OwnerState | undefined;
+  /** Records under suspicion, for delivery/suspicion.ts; '' when there are none. */
+  readonly suspects: string;
+}
+
 export type DecodedMetadata =
-  | {
-      readonly signal: Signal;
-      /** What is done above the offset, for delivery/skip-map.ts; '' when nothing is. */
-      readonly skipMap: string;
-      readonly ignored?: undefined;
-    }
+  | (Legacy & { readonly signal: Signal; readonly ignored?: undefined })
   | { readonly ignored: MetadataIgnored; readonly signal?: undefined };
 
 const NAME = 'weir';
 const VERSION = 1;
 const SKIP_MAP = 'k=';
+const OWNERS: Readonly<Record<OwnerState, string>> = { 'at-work': 'w', left: 'l' };
 const LONGEST_WRITER = 128;
 /** A JavaScript date ends here; a time beyond it is damage. */
 const LATEST_TIME = 8.64e15;
@@ -70,10 +82,10 @@ const PAUSES: Readonly<Record<PauseReason, string>> = { breaker: 'b', memory: 'm
  * The text to commit beside `signal.offset`. ASCII, so that characters and bytes are the same. Rates and seconds keep
  * six significant digits; what is not a finite number of 0 or more is written as 0. A writer longer than 128 characters
  * is cut.
- * @param skipMap  as delivery/skip-map.ts encodes it, at most `skipMapRoom(signal)` characters
+ * @param legacy  its skip map has at most `skipMapRoom` characters
  * @returns at most 4,096 characters (about 150 without a skip map)
  */
-export function encodeMetadata(signal: Signal, skipMap = ''): string {
+export function encodeMetadata(signal: Signal, legacy: Partial<Legacy> = {}): string {
   const fields = [
     `w=${encodeWriter(signal.writer)}`,
     `n=${whole(signal.counter)}`,
@@ -90,14 +102,19 @@ export function encodeMetadata(signal: Signal, skipMap = ''): string {
   if (whole(signal.doneAhead) !== '0') fields.push(`d=${whole(signal.doneAhead)}`);
   if (whole(signal.deferred) !== '0') fields.push(`f=${whole(signal.deferred)}`);
   if (signal.dueAt !== undefined) fields.push(`u=${whole(Math.min(signal.dueAt, LATEST_TIME))}`);
-  if (skipMap !== '') fields.push(`${SKIP_MAP}${skipMap}`);
+  if (legacy.owner !== undefined) fields.push(`s=${OWNERS[legacy.owner]}`);
+  if (legacy.suspects) fields.push(`x=${legacy.suspects}`);
+  if (legacy.skipMap) fields.push(`${SKIP_MAP}${legacy.skipMap}`);
   const body = fields.join(' ');
   return `${NAME}/${VERSION} ${checksum(body)} ${body}`;
 }
 
-/** Characters that are left for a skip map beside this signal. */
-export function skipMapRoom(signal: Signal): number {
-  return METADATA_LIMIT - encodeMetadata(signal).length - 1 - SKIP_MAP.length;
+/**
+ * Characters that are left for a skip map beside this.
+ * @param most  characters of the whole text; less than Kafka's limit where the broker takes less
+ */
+export function skipMapRoom(signal: Signal, legacy: Partial<Legacy> = {}, most: number = METADATA_LIMIT): number {
+  return Math.max(0, most - encodeMetadata(signal, { ...legacy, skipMap: '' }).length - 1 - SKIP_MAP.length);
 }
 
 /**
@@ -120,7 +137,7 @@ export function decodeMetadata(text: string | null | undefined, offset: number):
 }
 
 /** Unknown fields are passed over: a later Weir of the same version may add some. */
-function readSignal(body: string): { signal: Signal; skipMap: string } | undefined {
+function readSignal(body: string): (Legacy & { signal: Signal }) | undefined {
   const fields = new Map<string, string>();
   for (const field of body.split(' ')) {
     const at = field.indexOf('=');
@@ -162,7 +179,10 @@ function readSignal(body: string): { signal: Signal; skipMap: string } | undefin
     deferred: integer('f', 0),
     dueAt: fields.has('u') ? integer('u') : undefined,
   };
-  return sound && limit && writer !== undefined ? { signal, skipMap: fields.get('k') ?? '' } : undefined;
+  if (!sound || !limit || writer === undefined) return undefined;
+  const said = fields.get('s');
+  const owner = (Object.keys(OWNERS) as OwnerState[]).find((state) => OWNERS[state] === said);
+  return { signal, owner, suspects: fields.get('x') ?? '', skipMap: fields.get('k') ?? '' };
 }
 
 function checksum(body: string): string {

@@ -167,6 +167,11 @@ export const SDK_METRICS = {
     labels: ['reason', 'group'],
     help: 'Commit metadata or headers that were not believed. A rise means foreign tools commit for the group, or records carry forged headers.',
   },
+  weir_metadata_refused_total: {
+    type: 'counter',
+    labels: ['group'],
+    help: 'Commits that the broker refused for the size of their metadata, made again with less. A rise means offset.metadata.max.bytes is below 4,096: raise it.',
+  },
   weir_commit_seconds: {
     type: 'histogram',
     labels: ['group'],

@@ -72,6 +72,7 @@ export interface Metrics {
   handedOver(count: number): void;
   skippedOtherGroup(count: number): void;
   metadataIgnored(reason: string, count: number): void;
+  metadataRefused(): void;
   committed(seconds: number): void;
   outOfRange(count: number): void;
   /** Says where gauges are read when scraped. One reader; the last one given counts. */
@@ -138,6 +139,7 @@ export function createMetrics(options: {
   const handedOverTally = plainCounter('weir_handed_over_total');
   const otherGroupTally = plainCounter('weir_skipped_other_group_total');
   const ignoredTally = counter('weir_metadata_ignored_total', (reason) => ({ reason, group }));
+  const refusedTally = plainCounter('weir_metadata_refused_total');
   const commitHistogram = histogram('weir_commit_seconds', SHORT_BUCKETS, { group });
   const outOfRangeTally = plainCounter('weir_offsets_out_of_range_total');
 
@@ -254,6 +256,7 @@ export function createMetrics(options: {
     handedOver: (count) => handedOverTally.add('', '', count),
     skippedOtherGroup: (count) => otherGroupTally.add('', '', count),
     metadataIgnored: (reason, count) => ignoredTally.add(reason, '', count),
+    metadataRefused: () => refusedTally.add('', '', 1),
     committed: (seconds) => commitHistogram.observe(seconds),
     outOfRange: (count) => outOfRangeTally.add('', '', count),
     observe: (reader) => {

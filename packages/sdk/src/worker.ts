@@ -244,6 +244,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
       tuner: this.#tuner,
       intake: this.#intake,
       paused: () => (this.#plainOpen() ? 'breaker' : this.#memory.short ? 'memory' : undefined),
+      log,
       metrics,
     });
     this.#holdings = new Holdings({
@@ -261,7 +262,8 @@ class GroupMember implements RunningWorker, ConsumerListener {
     this.#committer = new Committer({
       consumer: () => this.#consumer,
       owned: () => this.#intake.partitions(),
-      metadata: (owned, offset) => this.#signals.metadataOf(owned, offset),
+      metadata: (owned, offset, how) => this.#signals.metadataOf(owned, offset, how),
+      metadataRefused: (longest, bare) => this.#signals.refused(longest, bare),
       // A worker that is to catch up within seconds must not show the arrival rate of half a minute ago.
       renewAfterMs: Math.min(LONGEST_RENEWAL_MS, resolved.scaling.catchUpMs / 2),
       clock,
@@ -413,7 +415,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
     await this.#whenIdle(deadline.signal);
     stop();
     cancel();
-    await this.#committer.commitAll();
+    await this.#committer.commitAll('left');
   }
 
   lost(partitions: readonly TopicPartition[], reason: LostReason): void {
@@ -563,7 +565,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
   /** A join under way refuses commits for a moment; leaving now would have the next owner repeat what is done. */
   async #commitLast(signal: AbortSignal): Promise<void> {
     const giveUpAt = this.#clock.monotonic() + LAST_COMMIT_WITHIN_MS;
-    while (!(await this.#committer.commitAll())) {
+    while (!(await this.#committer.commitAll('left'))) {
       if (signal.aborted || this.#clock.monotonic() >= giveUpAt) {
         this.#log.warn(
           {},

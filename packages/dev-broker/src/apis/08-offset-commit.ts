@@ -4,12 +4,11 @@
  * v1: member and generation.  v2-4: retention time (ignored, offsets stay).  v6: leader epoch.  v7: static members.
  * v8: flexible.
  *
- * Kept are at most 4,096 characters of metadata. Members of the current generation may commit while a rebalance
+ * Kept are at most 4,096 characters of metadata (an option). Members of the current generation may commit while a rebalance
  * is being prepared, not between join and sync. Generation -1 commits for a group without members.
  *
  * Not here: v0 (ZooKeeper), v9 (the new group protocol).
  */
-import { MAX_METADATA_CHARACTERS } from '../groups/offsets.ts';
 import { CODES } from '../wire/codes.ts';
 import { array, int16, int32, int64, nullableString, string } from '../wire/layout.ts';
 import { defineApi } from './api.ts';
@@ -86,7 +85,7 @@ export const offsetCommit = defineApi({
 
     function problemOf(name: string, entry: { partitionIndex: number; committedMetadata: string | null }): number {
       if (!cluster.partition(name, entry.partitionIndex)) return CODES.UNKNOWN_TOPIC_OR_PARTITION;
-      const tooLong = (entry.committedMetadata?.length ?? 0) > MAX_METADATA_CHARACTERS;
+      const tooLong = (entry.committedMetadata?.length ?? 0) > cluster.options.maxMetadataCharacters;
       return tooLong ? CODES.OFFSET_METADATA_TOO_LARGE : CODES.NONE;
     }
   },

@@ -103,7 +103,7 @@ function settingsOf(cluster: Cluster, type: number, name: string): Setting[] | n
     ['group.min.session.timeout.ms', options.minSessionTimeoutMs],
     ['message.max.bytes', options.maxMessageBytes],
     ['num.partitions', options.autoCreateTopics === false ? options.defaultPartitions : options.autoCreateTopics],
-    ['offset.metadata.max.bytes', 4096],
+    ['offset.metadata.max.bytes', options.maxMetadataCharacters],
     ['socket.request.max.bytes', options.maxRequestBytes],
   ];
   return values.map(([key, value]) => ({

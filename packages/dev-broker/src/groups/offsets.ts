@@ -8,9 +8,6 @@ export interface CommittedOffset {
   readonly at: number;
 }
 
-/** Kafka's `offset.metadata.max.bytes`, which counts characters. */
-export const MAX_METADATA_CHARACTERS = 4096;
-
 export class CommittedOffsets {
   readonly #topics = new Map<string, Map<number, CommittedOffset>>();
 

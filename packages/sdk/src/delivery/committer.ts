@@ -5,23 +5,33 @@
  *
  * A watermark that stands still behind a slow record is committed again as soon as more is done above it: what is not in
  * the map of the last commit, the next owner does again.
+ *
+ * Every commit says whether its owner is at work or has left (suspicion.ts); each partition is told once after an
+ * assignment that somebody is at work on it, and once at the end that he left. A broker that takes less metadata than
+ * Kafka's default is asked again at once with less.
  */
 import type { Clock, Logger } from '@weir/core';
-import { CommitFencedError } from '../errors.ts';
+import { CommitFailedError, CommitFencedError } from '../errors.ts';
 import type { CommitEntry, Consumer } from '../kafka/port.ts';
+import type { OwnerState } from '../metadata.ts';
 import type { Owned } from './owned.ts';
 
 export interface CommitterOptions {
   readonly consumer: () => Pick<Consumer, 'commit'>;
   readonly owned: () => Iterable<Owned>;
-  /** The metadata to write beside the watermark of a partition. */
-  readonly metadata: (owned: Owned, offset: number) => string;
+  /** The metadata to write beside the watermark of a partition; `bare` leaves out what can be done without. */
+  readonly metadata: (owned: Owned, offset: number, how: { owner: OwnerState; bare: boolean }) => string;
+  /** The broker refused metadata of this many characters: `metadata` gives less from now on. */
+  readonly metadataRefused: (longest: number, bare: boolean) => void;
   /** An idle partition's signal is written anew after this: well under the 90 s after which it is stale. */
   readonly renewAfterMs: number;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: { committed(seconds: number): void };
 }
+
+/** Refusals of one commit for its size, each followed by a shorter one: past the bare signal there is only nothing. */
+const MOST_SHRINKS = 3;
 
 export class Committer {
   readonly #options: CommitterOptions;
@@ -32,56 +42,70 @@ export class Committer {
   }
 
   /** Commits what has moved, and renews what is old. @returns false when there was something and it did not get through */
-  commit(): Promise<boolean> {
-    this.#underWay ??= this.#round().finally(() => {
+  commit(owner: OwnerState = 'at-work'): Promise<boolean> {
+    this.#underWay ??= this.#round(owner).finally(() => {
       this.#underWay = undefined;
     });
     return this.#underWay;
   }
 
-  /** Waits for a commit under way, then commits what is left: the last word before a join or a stop. */
-  async commitAll(): Promise<boolean> {
-    await this.#underWay;
-    return this.commit();
+  /** Waits for a commit under way, then commits what is left; as the last word before a join or a stop, with `left`. */
+  async commitAll(owner: OwnerState = 'at-work'): Promise<boolean> {
+    while (this.#underWay !== undefined) await this.#underWay;
+    return this.commit(owner);
   }
 
-  async #round(): Promise<boolean> {
+  async #round(owner: OwnerState): Promise<boolean> {
     const { clock, log, metrics, renewAfterMs } = this.#options;
     const startedAt = clock.monotonic();
-    const entries: CommitEntry[] = [];
-    const committing: { owned: Owned; ahead: number }[] = [];
+    const committing: { owned: Owned; offset: number; ahead: number }[] = [];
     for (const owned of this.#options.owned()) {
       const offset = owned.ledger.watermark;
       // Above a watermark that stands, what is done only grows.
-      const moved = offset !== owned.committed || owned.ledger.doneAhead !== owned.committedAhead;
+      const moved =
+        offset !== owned.committed || owned.ledger.doneAhead !== owned.committedAhead || owned.told !== owner;
       // A partition without any committed offset begins at its first record: nothing to promise before that.
       if (!moved && (owned.committed < 0 || startedAt - owned.committedAtMs < renewAfterMs)) continue;
-      entries.push({
-        topic: owned.topic,
-        partition: owned.partition,
-        offset,
-        metadata: this.#options.metadata(owned, offset),
-      });
-      committing.push({ owned, ahead: owned.ledger.doneAhead });
+      committing.push({ owned, offset, ahead: owned.ledger.doneAhead });
     }
-    if (entries.length === 0) return true;
+    if (committing.length === 0) return true;
+    // Until the answer is there nobody knows which of the two stands.
+    for (const { owned } of committing) if (owned.told !== owner) owned.told = undefined;
     try {
-      await this.#options.consumer().commit(entries);
+      await this.#send(committing, owner);
     } catch (error) {
       if (error instanceof CommitFencedError) {
         log.debug({ error }, 'commit not sent: a join is under way, or the partitions are not ours any more');
         return false;
       }
-      log.warn({ error, partitions: entries.length }, 'commit failed; it is made again with the next round');
+      log.warn({ error, partitions: committing.length }, 'commit failed; it is made again with the next round');
       return false;
     }
     const now = clock.monotonic();
     metrics.committed((now - startedAt) / 1000);
-    for (const [at, { owned, ahead }] of committing.entries()) {
-      owned.committed = entries[at]!.offset;
+    for (const { owned, offset, ahead } of committing) {
+      owned.committed = offset;
       owned.committedAhead = ahead;
       owned.committedAtMs = now;
+      owned.told = owner;
     }
     return true;
+  }
+
+  async #send(committing: readonly { owned: Owned; offset: number }[], owner: OwnerState): Promise<void> {
+    for (let shrinks = 0; ; shrinks++) {
+      const how = { owner, bare: shrinks > 0 };
+      const entries = committing.map(({ owned, offset }): CommitEntry => {
+        const { topic, partition } = owned;
+        return { topic, partition, offset, metadata: this.#options.metadata(owned, offset, how) };
+      });
+      try {
+        return await this.#options.consumer().commit(entries);
+      } catch (error) {
+        if (!(error instanceof CommitFailedError && error.metadataTooLarge) || shrinks === MOST_SHRINKS) throw error;
+        const longest = Math.max(...entries.map(({ metadata }) => metadata.length));
+        this.#options.metadataRefused(longest, how.bare);
+      }
+    }
   }
 }

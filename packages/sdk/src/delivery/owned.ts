@@ -5,6 +5,7 @@
  */
 import type { Order } from '../define.ts';
 import type { TopicPartition } from '../kafka/port.ts';
+import type { OwnerState } from '../metadata.ts';
 import type { Delivery } from './delivery.ts';
 import { Fifo } from './fifo.ts';
 import { type Lanes, lanesFor } from './lanes.ts';
@@ -46,6 +47,8 @@ export class Owned implements TopicPartition {
   /** Records above it that the commit called done. */
   committedAhead = 0;
   committedAtMs = Number.NEGATIVE_INFINITY;
+  /** What the last acknowledged commit said about its owner; undefined when nobody knows. */
+  told: OwnerState | undefined;
   /** Next offset to be written, as last heard; -1 before. */
   end = -1;
 

@@ -160,6 +160,18 @@ describe('Commits', () => {
     expect(world.seen).toEqual([]);
   });
 
+  test('metadata that the broker finds too large is told apart: less of it may get through', async () => {
+    const { world, commits } = setUp();
+    world.answer = async () => {
+      throw Object.assign(new Error('no'), { type: 'OFFSET_METADATA_TOO_LARGE' });
+    };
+    await expect(commits.commit([entry(0, 5)])).rejects.toMatchObject({ metadataTooLarge: true });
+    world.answer = async () => {
+      throw Object.assign(new Error('no'), { type: 'COORDINATOR_LOAD_IN_PROGRESS' });
+    };
+    await expect(commits.commit([entry(0, 5)])).rejects.toMatchObject({ metadataTooLarge: false });
+  });
+
   test('an answer that does not come fails the commit within the session timeout, and frees the next one', async () => {
     const { world, commits } = setUp();
     world.answer = () => new Promise(() => undefined);

@@ -22,6 +22,8 @@ const CHUNK_BYTES = 512 * 1024;
 const ENTRY_OVERHEAD_BYTES = 64;
 /** Refusals that mean: you are not (or no longer) the one who may commit. */
 const FENCED = new Set(['ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'REBALANCE_IN_PROGRESS', 'FENCED_INSTANCE_ID']);
+/** What a broker with a lower `offset.metadata.max.bytes` than Kafka's 4,096 says; the other entries were stored. */
+const TOO_LARGE = 'OFFSET_METADATA_TOO_LARGE';
 
 interface Written {
   readonly offset: number;
@@ -126,6 +128,12 @@ export class Commits {
       const type = errorType(error);
       if (type !== undefined && FENCED.has(type)) {
         throw new CommitFencedError(`the broker refused it (${type}): the group has moved on without this member`);
+      }
+      if (type === TOO_LARGE) {
+        throw new CommitFailedError('the broker takes less metadata beside an offset (offset.metadata.max.bytes)', {
+          metadataTooLarge: true,
+          cause: error,
+        });
       }
       this.#coordinator = undefined;
       throw new CommitFailedError(describeError(error), { cause: error });

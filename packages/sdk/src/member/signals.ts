@@ -8,8 +8,16 @@ import type { Owned } from '../delivery/owned.ts';
 import { type DoneRange, decodeSkipMap, encodeSkipMap } from '../delivery/skip-map.ts';
 import type { Limiter } from '../flow/limiter.ts';
 import type { Tuner } from '../flow/tuner.ts';
-import { decodeMetadata, encodeMetadata, type PauseReason, type Signal, skipMapRoom } from '../metadata.ts';
+import {
+  decodeMetadata,
+  encodeMetadata,
+  type OwnerState,
+  type PauseReason,
+  type Signal,
+  skipMapRoom,
+} from '../metadata.ts';
 import type { LoadMeter } from '../scaling/meter.ts';
+import { MetadataBudget, type MetadataBudgetOptions } from './metadata-budget.ts';
 
 export interface SignalsOptions {
   readonly resolved: Resolved;
@@ -20,15 +28,21 @@ export interface SignalsOptions {
   readonly tuner: Tuner;
   readonly intake: Intake;
   readonly paused: () => PauseReason | undefined;
-  readonly metrics: { metadataIgnored(reason: string, count: number): void };
+  readonly log: MetadataBudgetOptions['log'];
+  readonly metrics: MetadataBudgetOptions['metrics'] & { metadataIgnored(reason: string, count: number): void };
 }
+
+/** Less room than this for a skip map is none: holding records back for it would cost more than repeating some. */
+const LEAST_MAP = 64;
 
 export class Signals {
   readonly #options: SignalsOptions;
+  readonly #budget: MetadataBudget;
   #counter = 0;
 
   constructor(options: SignalsOptions) {
     this.#options = options;
+    this.#budget = new MetadataBudget(options);
   }
 
   of(owned: Owned, offset: number): Signal {
@@ -49,17 +63,25 @@ export class Signals {
   }
 
   /** The text to commit beside `offset`. */
-  metadataOf(owned: Owned, offset: number): string {
+  metadataOf(owned: Owned, offset: number, how: { owner: OwnerState; bare: boolean }): string {
     const { intake } = this.#options;
+    const { characters } = this.#budget;
+    if (characters === 0) return '';
     const signal = this.of(owned, offset);
-    if (!owned.ledger.knowsAhead) {
+    const legacy = { owner: how.owner };
+    const room = skipMapRoom(signal, legacy, characters);
+    if (!owned.ledger.knowsAhead || how.bare || room < LEAST_MAP) {
       intake.skipMapFilled(owned, 0);
-      return encodeMetadata(signal);
+      return encodeMetadata(signal, legacy);
     }
-    const room = skipMapRoom(signal);
     const map = encodeSkipMap(offset, owned.ledger.doneRanges(), room);
     intake.skipMapFilled(owned, map.whole ? map.text.length / room : 1);
-    return encodeMetadata(signal, map.text);
+    return encodeMetadata(signal, { ...legacy, skipMap: map.text });
+  }
+
+  /** The broker refused a commit for the size of its metadata. */
+  refused(longest: number, bare: boolean): void {
+    this.#budget.refused(longest, bare);
   }
 
   /** What the former owner of a partition wrote beside its committed offset: its signal, and what it had done above. */
