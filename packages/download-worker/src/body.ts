@@ -3,7 +3,7 @@
  * them, and never mistaken for whole when it was cut off. It also keeps time on both sides, how long the host let us
  * wait and how long the store did, so that a transfer that ran out of time is blamed on the slower of the two.
  *
- *   unread --peek--> peeked --iterate--> flowing --> whole | failed
+ *   unread --peek--> peeked --iterate, or whole--> flowing --> whole | failed
  */
 import { type Clock, describeError } from '@weir/core';
 import { FileRefusedError, TransferBrokenError } from './errors.ts';
@@ -48,6 +48,19 @@ export class Body implements AsyncIterable<Uint8Array> {
       have += chunk.length;
     }
     return Buffer.concat(this.#head).subarray(0, length);
+  }
+
+  /**
+   * All of it in one piece when its header says that it has no more than `limit` bytes; undefined, and nothing taken,
+   * otherwise. From then on it is the store's.
+   */
+  async whole(limit: number): Promise<Buffer | undefined> {
+    const { contentLength, clock } = this.#options;
+    if (contentLength === undefined || contentLength > limit) return undefined;
+    for (let chunk = await this.#next(); chunk !== undefined; chunk = await this.#next()) this.#head.push(chunk);
+    const chunks = this.#head.splice(0);
+    this.#heldSince = clock.monotonic();
+    return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {

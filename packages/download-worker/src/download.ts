@@ -72,12 +72,12 @@ export async function download(
     const stored = await storeFile(task, file, tools, calls, transfer.signal);
     return { ...stored, httpStatus: file.httpStatus, contentType: file.contentType };
   } catch (error) {
+    // Whatever is still open (a refused file, a failed store) is closed; after a whole transfer nothing is.
+    transfer.abort(new Error('the transfer is over'));
     throw outcomeOf(error);
   } finally {
     cancel();
     signal.removeEventListener('abort', stop);
-    // Whatever is still open (a refused file, a failed store) is closed; after a whole transfer this does nothing.
-    transfer.abort(new Error('the transfer is over'));
   }
 }
 
@@ -152,7 +152,7 @@ async function storeFile(
     try {
       return await save(tools.store, task.blobPath, file.body, {
         contentType: file.contentType,
-        signal: AbortSignal.any([signal, transfer]),
+        signals: [signal, transfer],
       });
     } catch (error) {
       if (transfer.aborted && transfer.reason instanceof TransferTimeoutError) {

@@ -27,7 +27,10 @@ import { checkKey, checkPrefix, compareKeys, TEMPORARY } from './key.ts';
 import { probeStore } from './probe.ts';
 import { WatchedSource } from './source.ts';
 import type { ByteRange, ObjectInfo, ObjectStore, PutOptions, PutStreamOptions } from './store.ts';
+import { writeWhole } from './write-whole.ts';
 
+/** Folders that are remembered as made; past it all are forgotten, which costs a question each. */
+const MOST_KNOWN_FOLDERS = 10_000;
 const STALE_TEMPORARY_MS = 24 * 60 * 60_000;
 const UNAVAILABLE = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'EBUSY', 'ETIMEDOUT', 'ESTALE', 'EAGAIN']);
 const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
@@ -62,6 +65,8 @@ class FolderStore implements ObjectStore {
   readonly location: string;
   readonly #options: FolderOptions;
   readonly #temporary: string;
+  /** Made before, as far as we know: somebody may have removed one since. */
+  readonly #folders = new Set<string>();
 
   constructor(options: FolderOptions) {
     this.#options = options;
@@ -109,10 +114,7 @@ class FolderStore implements ObjectStore {
     checkKey(key);
     const temporary = this.#temporaryName();
     try {
-      await this.#inTemporary(async () => {
-        const file = await open(temporary, 'wx');
-        await this.#finish(file, () => file.writeFile(bytes));
-      });
+      await this.#inTemporary(() => writeWhole(temporary, bytes, this.#options));
       await this.#publish(temporary, key, options.ifNoneMatch === true);
       return {};
     } catch (error) {
@@ -205,6 +207,8 @@ class FolderStore implements ObjectStore {
 
   async #publish(temporary: string, key: string, createOnly: boolean): Promise<void> {
     const target = this.#path(key);
+    const folder = dirname(target);
+    if (!this.#folders.has(folder)) await this.#makeFolder(folder);
     for (let attempt = 0; ; attempt++) {
       try {
         if (createOnly) await this.#link(temporary, target, key);
@@ -212,13 +216,19 @@ class FolderStore implements ObjectStore {
         break;
       } catch (error) {
         if (codeOf(error) !== 'ENOENT' || attempt > 0) throw error;
-        await mkdir(dirname(target), { recursive: true });
+        await this.#makeFolder(folder);
       }
     }
     if (this.#options.fsync) {
-      const folder = await open(dirname(target), 'r');
-      await this.#finish(folder, async () => folder.sync());
+      const entry = await open(folder, 'r');
+      await this.#finish(entry, async () => entry.sync());
     }
+  }
+
+  async #makeFolder(folder: string): Promise<void> {
+    await mkdir(folder, { recursive: true });
+    if (this.#folders.size >= MOST_KNOWN_FOLDERS) this.#folders.clear();
+    this.#folders.add(folder);
   }
 
   async #link(temporary: string, target: string, key: string): Promise<void> {

@@ -27,7 +27,10 @@ import { PRODUCER_RETRIES } from './kafkajs-retry.ts';
 import { partitionOf } from './partitioner.ts';
 import type { Acknowledge, Producer, ProducerRecord } from './port.ts';
 
+/** From the first record in a batch to its leaving, also while the topic is busy: requests of two records cost as much as full ones. */
 const LINGER_MS = 5;
+/** With so many waiting a request is worth its price at once. */
+const LINGER_BELOW_RECORDS = 100;
 /** Of one batch. All of it may go to one partition, where brokers take 1 MiB by default. */
 const MAX_BATCH_RECORDS = 1_000;
 const MAX_BATCH_BYTES = 768 * 1024;
@@ -222,6 +225,8 @@ export class KafkajsProducer implements Producer {
       const leaderOf = new Map(metadata.map(({ partitionId, leader }) => [partitionId, leader]));
       const byLeader = Map.groupBy(batch, (record) => leaderOf.get(this.#choose(queue.topic, metadata, record)));
       await Promise.all([...byLeader.values()].map((records) => this.#sendTogether(queue, records)));
+      if (queue.waiting.length > 0 && queue.waiting.length < LINGER_BELOW_RECORDS)
+        await this.#context.clock.sleep(LINGER_MS, this.#closing.signal).catch(() => undefined);
     }
     queue.busy = false;
   }
