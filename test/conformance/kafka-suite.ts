@@ -8,7 +8,7 @@
 import kafkajs, { type Transaction } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CommitFailedError, CommitFencedError, ProduceFailedError } from '../../packages/sdk/src/errors.ts';
-import { assignRoundRobin } from '../../packages/sdk/src/kafka/assigner.ts';
+import { assignFresh } from '../../packages/sdk/src/kafka/assigner.ts';
 import { partitionOf } from '../../packages/sdk/src/kafka/partitioner.ts';
 import { run, works } from '../foreign-clients/command.ts';
 import { skipWithout } from '../foreign-clients/requirement.ts';
@@ -779,7 +779,7 @@ export function kafkaSuite(name: string, open: () => Promise<Harness>, can: Capa
       expect(await bench.admin.offsets([`${bench.topic}-missing`])).toEqual([]);
     });
 
-    check('a group is described with its members and what they own, as the round robin deals it', async (bench) => {
+    check('a group is described with its members and what they own, as the assigner deals it', async (bench) => {
       await bench.createTopic(5);
       expect(await bench.admin.describeGroup(bench.group)).toEqual({ state: 'Dead', members: [] });
       const first = await bench.member().start();
@@ -788,7 +788,7 @@ export function kafkaSuite(name: string, open: () => Promise<Harness>, can: Capa
       await until('stable', async () => (await bench.admin.describeGroup(bench.group)).state === 'Stable');
       const { members } = await bench.admin.describeGroup(bench.group);
       const all = Array.from({ length: 5 }, (_, partition) => ({ topic: bench.topic, partition }));
-      const shares = assignRoundRobin(2, all).map((share) => share.length);
+      const shares = assignFresh(2, all, () => undefined).map((share) => share.length);
       expect(members.map(({ partitions }) => partitions.length).toSorted()).toEqual(shares.toSorted());
       expect(members.every(({ clientId }) => clientId.startsWith('conf-'))).toBe(true);
       expect(members.flatMap(({ partitions }) => partitions.map(({ partition }) => partition)).toSorted()).toEqual([

@@ -47,6 +47,7 @@ import { Holdings, type LostReason } from './member/holdings.ts';
 import { MemoryWatch } from './member/memory-watch.ts';
 import { Quiet } from './member/quiet.ts';
 import { Signals } from './member/signals.ts';
+import { standingOf } from './member/standing.ts';
 import type { Signal } from './metadata.ts';
 import type { Metrics, WorkerGauges } from './metrics.ts';
 import { LoadMeter } from './scaling/meter.ts';
@@ -152,6 +153,13 @@ class GroupMember implements RunningWorker, ConsumerListener {
       topics: resolved.consumes.map((each) => each.name),
       listener: this,
       revokeWaitMs: resolved.revokeWaitMs,
+      standing: () =>
+        standingOf({
+          leaving: this.#stopping,
+          intake: this.#intake,
+          signals: this.#signals,
+          catchUpMs: resolved.scaling.catchUpMs,
+        }),
     });
     this.#plain = Object.keys(resolved.dependencies).filter((name) => !resolved.dependencies[name]?.keyed);
     this.#limiter = new Limiter(resolved.concurrency.start);

@@ -4,15 +4,7 @@
  * one request where the convenience methods above it retry on their own or ask topic by topic.
  */
 import type { Clock, Logger } from '@weir/core';
-import kafkajs, {
-  type Assigner,
-  type Broker,
-  type Cluster,
-  type Kafka,
-  type KafkaConfig,
-  type LogEntry,
-  type PartitionAssigner,
-} from 'kafkajs';
+import kafkajs, { type Broker, type Kafka, type KafkaConfig, type LogEntry } from 'kafkajs';
 import type { KafkaSettings } from '../config.ts';
 import { type FrameWatch, Sockets } from './kafkajs-frames.ts';
 
@@ -97,24 +89,6 @@ function forward(log: Logger, entry: LogEntry): void {
     }
   }
   log.debug(fields, `kafkajs: ${message}`);
-}
-
-/**
- * A kafkajs assigner that tells when a join begins: kafkajs calls `protocol()` right before every JoinGroup, also on the
- * paths that emit no event.
- */
-export function watchedAssigner(onCluster: (cluster: Cluster) => void, onJoin: () => void): PartitionAssigner {
-  return (config) => {
-    onCluster(config.cluster);
-    const inner: Assigner = kafkajs.PartitionAssigners.roundRobin(config);
-    return {
-      ...inner,
-      protocol(subscription) {
-        onJoin();
-        return inner.protocol(subscription);
-      },
-    };
-  };
 }
 
 /** The Kafka protocol's name of an error (`UNKNOWN_MEMBER_ID`), looked for through what wraps it. */

@@ -8,7 +8,7 @@ import { BrokerUnreachableError, CommitFencedError, TopicMissingError } from '..
 import type { PortContext } from './kafkajs.ts';
 import { describeAccess } from './kafkajs-access.ts';
 import { errorType } from './kafkajs-client.ts';
-import { Membership } from './kafkajs-membership.ts';
+import { Membership, NEVER_JOINED } from './kafkajs-membership.ts';
 import { Observer } from './kafkajs-observer.ts';
 import type { CommitEntry, Consumer, ConsumerOptions, ConsumerStatus, StartPosition, TopicPartition } from './port.ts';
 
@@ -71,6 +71,10 @@ export class KafkajsConsumer implements Consumer {
     this.#membership?.seek(position);
   }
 
+  rejoin(): boolean {
+    return this.#membership?.rejoin() ?? false;
+  }
+
   async commit(entries: readonly CommitEntry[]): Promise<void> {
     if (!this.#membership) throw new CommitFencedError('the consumer is not in the group');
     await this.#membership.commit(entries);
@@ -80,16 +84,18 @@ export class KafkajsConsumer implements Consumer {
     const { clock, log, random } = this.#context;
     const stop = this.#stopping.signal;
     let waitMs = FIRST_WAIT_MS;
+    let owned = NEVER_JOINED;
     while (!stop.aborted) {
-      const membership = new Membership(this.#context, this.#options, this.#observer, {
-        status: (state, detail) => this.#say(state, detail),
-      });
+      const events = { status: (state: ConsumerStatus['state'], detail: string) => this.#say(state, detail) };
+      const membership = new Membership(this.#context, this.#options, this.#observer, events, owned);
       this.#membership = membership;
       const beganMs = clock.monotonic();
       try {
         await membership.open();
         const { reason, error } = await membership.ended;
         if (reason === 'stopped') break;
+        // What this worker would not take is better given to another one.
+        owned = reason === 'refused' ? NEVER_JOINED : membership.owned;
         const detail = `${WHY[reason]}: ${describeError(error)}`;
         this.#say('crashed', detail);
         if (clock.monotonic() - beganMs > HEALTHY_MS) {

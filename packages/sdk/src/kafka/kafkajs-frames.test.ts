@@ -32,9 +32,9 @@ const metadata = () => frame(3, 6, int32(0));
 
 describe('readGroupFrame', () => {
   test('reads group, member and generation of what belongs to a group', () => {
-    expect(readGroupFrame(join('g', 'm-1'))).toEqual({ key: 11, group: 'g', generation: -1, memberId: 'm-1' });
+    expect(readGroupFrame(join('g', 'm-1'))).toMatchObject({ key: 11, group: 'g', generation: -1, memberId: 'm-1' });
     expect(readGroupFrame(join('g', ''))).toMatchObject({ memberId: '' });
-    expect(readGroupFrame(sync('gruppe-ü', 17, 'm-1'))).toEqual({
+    expect(readGroupFrame(sync('gruppe-ü', 17, 'm-1'))).toMatchObject({
       key: 14,
       group: 'gruppe-ü',
       generation: 17,
@@ -91,7 +91,7 @@ describe('Sockets', () => {
     return { sockets, socket, bytes, until, port };
   }
 
-  const watching = (group: string, joining: FrameWatch['joining']) => {
+  const watching = (group: string, joining: FrameWatch['joining'], rejoin = false) => {
     const seen: unknown[] = [];
     const watch: FrameWatch = {
       group,
@@ -100,7 +100,10 @@ describe('Sockets', () => {
         return joining(memberId);
       },
       syncing: (generation, memberId) => seen.push(['sync', generation, memberId]),
-      beating: () => seen.push(['beat']),
+      beating: () => {
+        seen.push(['beat']);
+        return rejoin;
+      },
     };
     return { watch, seen };
   };
@@ -118,6 +121,19 @@ describe('Sockets', () => {
     await until(bytes().length + join('g', 'm').length);
     expect(bytes().subarray(-join('g', 'm').length)).toEqual(join('g', 'm'));
     expect(seen).toEqual([['join', 'm'], ['beat']]);
+  });
+
+  test('a heartbeat that is to bring about a join says a generation that there is not, and nothing else differs', async () => {
+    const { watch } = watching('g', () => undefined, true);
+    const { socket, bytes, until } = await open(watch);
+    const sent = heartbeat('g');
+    socket.write(sent, 'binary');
+    await until(sent.length);
+    expect(readGroupFrame(bytes())).toMatchObject({ key: 12, group: 'g', generation: -1, memberId: 'm' });
+    const restored = Buffer.from(bytes());
+    restored.writeInt32BE(3, readGroupFrame(sent)!.generationAt);
+    expect(restored).toEqual(heartbeat('g'));
+    expect(sent).toEqual(heartbeat('g'));
   });
 
   test('a hold that fails lets the frame go too', async () => {

@@ -1,10 +1,12 @@
 /**
  * The socket factory given to kafkajs. Every request of the client passes `write` here, whole and not yet encrypted,
- * which gives the adapter two things that kafkajs does not have:
+ * which gives the adapter three things that kafkajs does not have:
  *
  * - an awaited revoke: the JoinGroup frame is held back until the adapter lets it go. This covers every way into a
  *   join (partition growth and leader moves emit no event), and Kafka answers commits and heartbeats meanwhile;
- * - the generation of a join, which kafkajs tells nobody before the first heartbeat: the SyncGroup frame has it.
+ * - the generation of a join, which kafkajs tells nobody before the first heartbeat: the SyncGroup frame has it;
+ * - a join on demand: a heartbeat of a generation that does not exist is answered with "illegal generation", after which
+ *   kafkajs joins again under the same member id.
  *
  * Everything that is no frame of this group passes untouched, SASL's raw tokens among it.
  */
@@ -23,8 +25,8 @@ export interface FrameWatch {
   joining(memberId: string): Promise<void> | undefined;
   /** A SyncGroup is written: the join has given this generation and member id. */
   syncing(generation: number, memberId: string): void;
-  /** A heartbeat is written. */
-  beating(): void;
+  /** A heartbeat is written. True sends it with a generation that does not exist: the client is told to join again. */
+  beating(): boolean;
 }
 
 export interface SocketRequest {
@@ -69,8 +71,9 @@ function watchWrites(socket: Socket, watch: FrameWatch): void {
   const watched = (chunk: Uint8Array, encoding: BufferEncoding): boolean => {
     const frame = Buffer.isBuffer(chunk) ? readGroupFrame(chunk) : undefined;
     if (frame?.group === watch.group) {
-      if (frame.key === HEARTBEAT) watch.beating();
-      else if (frame.key === SYNC_GROUP) watch.syncing(frame.generation, frame.memberId);
+      if (frame.key === HEARTBEAT) {
+        if (watch.beating()) return write(withGeneration(chunk, frame, -1), encoding);
+      } else if (frame.key === SYNC_GROUP) watch.syncing(frame.generation, frame.memberId);
       else if (frame.key === JOIN_GROUP) {
         const held = watch.joining(frame.memberId);
         if (held) {
@@ -93,6 +96,8 @@ export interface GroupFrame {
   /** Of heartbeat and SyncGroup; -1 in a JoinGroup. */
   readonly generation: number;
   readonly memberId: string;
+  /** Where the generation stands in the frame; -1 in a JoinGroup. */
+  readonly generationAt: number;
 }
 
 /**
@@ -110,10 +115,20 @@ export function readGroupFrame(frame: Buffer): GroupFrame | undefined {
   const group = cursor.string();
   if (group === undefined) return undefined;
   let generation = -1;
+  let generationAt = -1;
   if (key === JOIN_GROUP) cursor.skip(version >= 1 ? 8 : 4);
-  else generation = cursor.int32() ?? -1;
+  else {
+    generationAt = cursor.at;
+    generation = cursor.int32() ?? -1;
+  }
   const memberId = cursor.string();
-  return memberId === undefined ? undefined : { key, group, generation, memberId };
+  return memberId === undefined ? undefined : { key, group, generation, memberId, generationAt };
+}
+
+function withGeneration(chunk: Uint8Array, frame: GroupFrame, generation: number): Buffer {
+  const changed = Buffer.from(chunk);
+  changed.writeInt32BE(generation, frame.generationAt);
+  return changed;
 }
 
 class Cursor {
@@ -122,6 +137,9 @@ class Cursor {
   constructor(buffer: Buffer, at: number) {
     this.#buffer = buffer;
     this.#at = at;
+  }
+  get at(): number {
+    return this.#at;
   }
   skip(bytes: number): void {
     this.#at += bytes;

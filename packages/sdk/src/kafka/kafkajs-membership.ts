@@ -14,8 +14,10 @@
 import type { Cancel, Logger } from '@weir/core';
 import type { Cluster, ConsumerGroupJoinEvent, Consumer as KafkaConsumer } from 'kafkajs';
 import { CommitFencedError } from '../errors.ts';
+import type { Claim } from './claim.ts';
 import type { PortContext } from './kafkajs.ts';
-import { type Client, createClient, RETRY, watchedAssigner, within } from './kafkajs-client.ts';
+import { assigners } from './kafkajs-assigner.ts';
+import { type Client, createClient, RETRY, within } from './kafkajs-client.ts';
 import { Commits } from './kafkajs-commits.ts';
 import { Intake } from './kafkajs-intake.ts';
 import type { Observer } from './kafkajs-observer.ts';
@@ -45,6 +47,14 @@ const SESSION_SHARE = 0.9;
 
 const keyOf = (topic: string, partition: number) => `${topic}/${partition}`;
 
+/** What a member was given by the last join that ended, whatever has become of it since. */
+export interface OwnedOnce {
+  readonly generation: number;
+  readonly partitions: readonly TopicPartition[];
+}
+
+export const NEVER_JOINED: OwnedOnce = { generation: -1, partitions: [] };
+
 export interface MembershipEvents {
   status(state: 'joining' | 'rebalancing' | 'stable', detail: string): void;
 }
@@ -73,6 +83,9 @@ export class Membership {
   #held: Promise<void> | undefined;
   #assigning: Promise<unknown> = Promise.resolve();
   #rebalanceSeen = false;
+  #leader = false;
+  #rejoinWanted = false;
+  #owned: OwnedOnce;
   #beatSentMs = 0;
   #lastSeenMs = 0;
   #cancelWatch: Cancel | undefined;
@@ -80,8 +93,16 @@ export class Membership {
   readonly #joinedOnce = Promise.withResolvers<void>();
   readonly #end = Promise.withResolvers<End>();
 
-  constructor(context: PortContext, options: ConsumerOptions, observer: Observer, events: MembershipEvents) {
+  /** @param before  what the membership before this one had: the leader lets us keep it when nobody has had it since */
+  constructor(
+    context: PortContext,
+    options: ConsumerOptions,
+    observer: Observer,
+    events: MembershipEvents,
+    before: OwnedOnce,
+  ) {
     this.#context = context;
+    this.#owned = before;
     this.#options = options;
     this.#listener = options.listener;
     this.#observer = observer;
@@ -99,6 +120,9 @@ export class Membership {
         },
         beating: () => {
           this.#beatSentMs = this.#context.clock.monotonic();
+          if (!this.#rejoinWanted || this.#phase !== 'open') return false;
+          this.#rejoinWanted = false;
+          return true;
         },
       },
     });
@@ -114,14 +138,20 @@ export class Membership {
       maxBytes: MAX_BYTES,
       metadataMaxAge: METADATA_MAX_AGE_MS,
       allowAutoTopicCreation: false,
-      partitionAssigners: [
-        watchedAssigner(
-          (cluster) => {
-            this.#cluster = cluster;
-          },
-          () => this.#joinBegins(),
-        ),
-      ],
+      partitionAssigners: assigners(
+        (cluster) => {
+          this.#cluster = cluster;
+        },
+        {
+          joining: () => this.#joinBegins(),
+          claim: () => this.#claim(),
+          unknownTopic: (topic, error) =>
+            this.#log.warn(
+              { error, topic },
+              `the partitions of ${topic} are assigned to nobody: it cannot be looked up`,
+            ),
+        },
+      ),
       retry: { ...RETRY, retries: 20, restartOnFailure: async () => false },
     });
     this.#intake = new Intake({
@@ -150,6 +180,10 @@ export class Membership {
 
   get lastSeenMs(): number {
     return this.#lastSeenMs;
+  }
+
+  get owned(): OwnedOnce {
+    return this.#owned;
   }
 
   /** Connects, subscribes and begins to join. @throws what kafkajs throws when it cannot connect or a topic is missing */
@@ -205,6 +239,12 @@ export class Membership {
     return this.#commits.commit(entries);
   }
 
+  /** With the next heartbeat; a follower's rejoin would only get it the assignment that there is. */
+  rejoin(): boolean {
+    this.#rejoinWanted = this.#leader && this.#phase === 'open';
+    return this.#rejoinWanted;
+  }
+
   /** Everything that allows a commit. */
   #checkFence(entries: readonly TopicPartition[]): void {
     if (this.#phase !== 'open' && this.#phase !== 'revoking') {
@@ -226,13 +266,28 @@ export class Membership {
     if (this.#phase === 'closed') return;
     // The connection broke while the frame was held: kafkajs tries again, and the hold goes on.
     if (this.#phase === 'revoking') return;
-    this.#mayHold = this.#phase === 'open';
+    // A JoinGroup that failed before it was written leaves us here twice: the worker has not been told yet.
+    if (this.#phase === 'open') this.#mayHold = true;
     if (this.#phase !== 'joining') {
       this.#intake.pauseAll();
       this.#events.status(this.#phase === 'idle' ? 'joining' : 'rebalancing', `joining group ${this.#options.group}`);
     }
     this.#phase = 'joining';
     this.#epoch++;
+  }
+
+  #claim(): Claim {
+    const { generation, partitions } = this.#owned;
+    const standing = this.#options.standing?.();
+    return {
+      leaving: standing?.leaving ?? false,
+      generation,
+      partitions: partitions.map(({ topic, partition }) => ({
+        topic,
+        partition,
+        load: standing?.loadOf({ topic, partition }),
+      })),
+    };
   }
 
   #hold(memberId: string): Promise<void> | undefined {
@@ -274,10 +329,17 @@ export class Membership {
     this.#joinedOnce.resolve();
     if (this.#phase === 'closed') return;
     this.#phase = 'reading';
+    this.#mayHold = false;
     const epoch = ++this.#epoch;
     this.#memberId = payload.memberId;
+    this.#leader = payload.isLeader;
+    this.#rejoinWanted = false;
     this.#seen(this.#context.clock.monotonic());
     this.#intake.replace(payload.memberAssignment);
+    this.#owned = {
+      generation: this.#generation,
+      partitions: this.#intake.partitions.map(({ topic, partition }) => ({ topic, partition })),
+    };
     const lost = [...this.#announced]
       .filter(([, { topic, partition }]) => !this.#intake.get(topic, partition))
       .map(([, one]) => one);
@@ -302,6 +364,7 @@ export class Membership {
         memberId: this.#memberId,
         partitions,
         lost,
+        leader: this.#leader,
       });
       this.#assigning = assigned.catch(() => undefined);
       positions = await assigned;

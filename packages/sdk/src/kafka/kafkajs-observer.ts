@@ -10,7 +10,8 @@ import { describeError } from '@weir/core';
 import kafkajs, { type Cluster } from 'kafkajs';
 import { BrokerUnreachableError } from '../errors.ts';
 import type { PortContext } from './kafkajs.ts';
-import { type Client, type Coordinator, createClient, errorType, watchedAssigner } from './kafkajs-client.ts';
+import { clusterOnly } from './kafkajs-assigner.ts';
+import { type Client, type Coordinator, createClient, errorType } from './kafkajs-client.ts';
 import type { CommittedOffset, GroupDescription, StartPosition, TopicPartition } from './port.ts';
 
 const ATTEMPTS = 6;
@@ -220,12 +221,7 @@ export class Observer {
         readUncommitted: true,
         allowAutoTopicCreation: false,
         metadataMaxAge: METADATA_MAX_AGE_MS,
-        partitionAssigners: [
-          watchedAssigner(
-            (given) => (cluster = given),
-            () => undefined,
-          ),
-        ],
+        partitionAssigners: [clusterOnly((given) => (cluster = given))],
       });
       if (!cluster) throw new TypeError('this Kafka class gives its cluster to no partition assigner: Weir needs it');
       this.#made = { client, cluster };

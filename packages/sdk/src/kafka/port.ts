@@ -71,6 +71,8 @@ export interface Assignment {
   readonly partitions: readonly AssignedPartition[];
   /** Partitions that this member owned before the join and does not own now. */
   readonly lost: readonly TopicPartition[];
+  /** This member has made the group's assignment, and is the one whose `rejoin` makes a new one. */
+  readonly leader: boolean;
 }
 
 export interface StartPosition extends TopicPartition {
@@ -130,6 +132,12 @@ export interface Consumer {
   resume(partitions: readonly TopicPartition[]): void;
   /** Delivers the partition from `offset` on, dropping what is being fetched. Only for owned partitions. */
   seek(position: StartPosition): void;
+  /**
+   * Joins again, so that the group is assigned anew, as if a member had come. Does nothing unless this member leads the
+   * group and no join is under way.
+   * @returns whether it will
+   */
+  rejoin(): boolean;
   /**
    * Sends once, in the current generation, after checking fence and ownership in the same tick.
    * @throws CommitFencedError when a join has begun or a partition is not ours: nothing was sent
@@ -222,4 +230,14 @@ export interface ConsumerOptions {
   readonly listener: ConsumerListener;
   /** How long a join waits for the listener's `revoking`. */
   readonly revokeWaitMs: number;
+  /** What the group's leader should know of this member; asked for when a join begins. May not throw. */
+  readonly standing?: () => Standing;
+}
+
+/** What a member tells the group's leader about itself when it joins. */
+export interface Standing {
+  /** It is draining, and is to be given nothing. */
+  readonly leaving: boolean;
+  /** Records per second that a partition of its own asks of its owner; undefined when not known. */
+  loadOf(partition: TopicPartition): number | undefined;
 }

@@ -5,7 +5,7 @@
  * so it is cut off before anything is asked of a worker: a partition with 50/s arriving that manages 10/s asks for 10/s,
  * and a backlog that its lanes cannot clear in time counts as much as they can.
  */
-import { assignRoundRobin } from '../kafka/assigner.ts';
+import { assignFresh } from '../kafka/assigner.ts';
 import type { TopicPartition } from '../kafka/port.ts';
 import { type Capacity, workerCapacity } from './capacity.ts';
 
@@ -67,8 +67,7 @@ export class Fleet {
   #dealt(n: number): Hands {
     let hands = this.#hands.get(n);
     if (!hands) {
-      // It deals the very objects it is given.
-      hands = assignRoundRobin(n, this.loads) as Load[][];
+      hands = assignFresh(n, this.loads, (load) => this.#weight(load));
       this.#hands.set(n, hands);
     }
     return hands;

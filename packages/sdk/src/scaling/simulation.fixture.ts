@@ -1,9 +1,10 @@
 /**
  * One consumer group under the plan and the HPA, second by second: 24 partitions, a worker serves 100 records/s over
- * what it owns, pods start in 45 s, every change of membership stops the group for 15 s, the HPA asks every 15 s. The
- * figures that KEDA's lag rule reaches in the same model are beside the tests.
+ * what it owns, pods start in 45 s, every change of membership stops the group for 15 s and has the group's assigner deal
+ * anew, the HPA asks every 15 s. The figures that KEDA's lag rule reaches in the same model are beside the tests.
  */
 import { type Random, seededRandom } from '@weir/core';
+import { assignAgain } from '../kafka/assigner.ts';
 import type { Signal } from '../metadata.ts';
 import { HpaModel } from './hpa.ts';
 import { type PlanInput, type PlanPartition, plan } from './plan.ts';
@@ -45,6 +46,7 @@ const WORKER_RATE = 100;
 const LANES = 10;
 const POD_START = 45;
 const REBALANCE = 15;
+const CATCH_UP = 300;
 const ASK_EVERY = 15;
 const HALF_LIFE = 30;
 const START = Date.UTC(2026, 0, 1);
@@ -59,6 +61,19 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const counts: number[] = [];
   let running = MIN;
   let ready = MIN;
+  let hands: number[][] = [];
+  /** `count` members: those that run keep what they can, the last ones leave. */
+  const reassign = (count: number) => {
+    const today = Array.from({ length: count }, (_, w) => (hands[w] ?? []).map(partitionAt));
+    const weightOf = ({ partition }: { partition: number }) =>
+      Math.min(WORKER_RATE, rates[partition]! + queues[partition]!.size / CATCH_UP);
+    hands = assignAgain(
+      today,
+      queues.map((_, p) => partitionAt(p)),
+      weightOf,
+    ).map((share) => share.map(({ partition }) => partition));
+  };
+  reassign(ready);
   let starting: number[] = [];
   let stoppedFor = 0;
   let unstableSince: number | undefined;
@@ -80,12 +95,13 @@ export function simulate(options: SimulationOptions): SimulationResult {
     if (joined > 0) {
       starting = starting.filter((at) => at > t);
       ready += joined;
+      reassign(ready);
       stoppedFor = REBALANCE;
       changes++;
     }
     const health = options.health?.(t) ?? 1;
     if (stoppedFor > 0) stoppedFor--;
-    else for (let w = 0; w < ready; w++) serve(queues, w, ready, WORKER_RATE * health, t, delays);
+    else for (let w = 0; w < ready; w++) serve(hands[w]!, queues, WORKER_RATE * health, t, delays);
     const lag = queues.reduce((sum, queue) => sum + queue.size, 0);
     if (lag > 10_000) over++;
     podSeconds += ready + starting.length;
@@ -99,6 +115,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
       now,
       t,
       ready,
+      hands,
       queues,
       rates,
       random,
@@ -122,6 +139,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
       }
       if (removed > 0) {
         ready -= removed;
+        reassign(ready);
         stoppedFor = REBALANCE;
         changes++;
       }
@@ -141,17 +159,12 @@ export function simulate(options: SimulationOptions): SimulationResult {
   };
 }
 
+const partitionAt = (partition: number) => ({ topic: 'trace', partition });
+
 /** A worker shares its capacity evenly among its partitions that have something. */
-function serve(
-  queues: readonly Queue[],
-  worker: number,
-  workers: number,
-  capacity: number,
-  t: number,
-  delays: number[],
-): void {
+function serve(hand: readonly number[], queues: readonly Queue[], capacity: number, t: number, delays: number[]): void {
   let left = capacity;
-  let busy = queues.filter((queue, p) => p % workers === worker && queue.size > 0);
+  let busy = hand.map((p) => queues[p]!).filter((queue) => queue.size > 0);
   while (left > 1e-9 && busy.length > 0) {
     const each = left / busy.length;
     for (const queue of busy) left -= queue.take(each, t, delays);
@@ -163,6 +176,7 @@ function inputOf(state: {
   now: number;
   t: number;
   ready: number;
+  hands: readonly (readonly number[])[];
   queues: readonly Queue[];
   rates: Float64Array;
   random: Random;
@@ -172,19 +186,19 @@ function inputOf(state: {
   breakerOpen?: (t: number) => boolean;
   rateNoise?: number;
 }): PlanInput {
-  const topic = 'trace';
+  const workerOf = new Map(state.hands.flatMap((hand, w) => hand.map((p) => [p, w] as const)));
   const laneRates = Array.from(
     { length: state.ready },
     () => (WORKER_RATE / LANES) * (1 + (state.rateNoise ?? 0) * (2 * state.random.next() - 1)),
   );
   const partitions = state.queues.map((queue, partition): PlanPartition => {
     const signal: Signal = {
-      writer: `w${partition % state.ready}`,
+      writer: `w${workerOf.get(partition)}`,
       counter: state.t,
       offset: 0,
       sentAt: state.now - 1000,
       arrivalPerSecond: state.rates[partition]!,
-      laneRate: laneRates[partition % state.ready]!,
+      laneRate: laneRates[workerOf.get(partition)!]!,
       lanes: LANES,
       limit: LANES,
       limitProven: true,
@@ -195,16 +209,14 @@ function inputOf(state: {
       deferred: 0,
       dueAt: undefined,
     };
-    return { topic, partition, behind: Math.round(queue.size), signal };
+    return { ...partitionAt(partition), behind: Math.round(queue.size), signal };
   });
   return {
     now: state.now,
-    scaling: { min: MIN, max: PARTITIONS, catchUpMs: 300_000 },
+    scaling: { min: MIN, max: PARTITIONS, catchUpMs: CATCH_UP * 1000 },
     group: {
       state: state.moving ? 'PreparingRebalance' : 'Stable',
-      members: Array.from({ length: state.ready }, (_, member) =>
-        partitions.filter(({ partition }) => partition % state.ready === member),
-      ),
+      members: state.hands.map((hand) => hand.map(partitionAt)),
     },
     partitions,
     memory: { unstableSince: state.unstableSince, asked: state.asked },

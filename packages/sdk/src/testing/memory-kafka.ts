@@ -242,7 +242,13 @@ class MemoryConsumer implements Consumer {
         };
       }),
     );
-    const starts = await this.#listener.assigned({ generation: 1, memberId: 'member-0', partitions, lost: [] });
+    const starts = await this.#listener.assigned({
+      generation: 1,
+      memberId: 'member-0',
+      partitions,
+      lost: [],
+      leader: true,
+    });
     for (const each of partitions)
       this.#positions.set(`${each.topic}/${each.partition}`, {
         topic: each.topic,
@@ -273,6 +279,11 @@ class MemoryConsumer implements Consumer {
   seek(position: StartPosition): void {
     this.#positions.set(`${position.topic}/${position.partition}`, position);
     this.wake();
+  }
+
+  /** The one member of its group has everything: there is nothing to assign anew. */
+  rejoin(): boolean {
+    return false;
   }
 
   async commit(entries: readonly CommitEntry[]): Promise<void> {
