@@ -119,7 +119,13 @@ describe('what keeps every promise', () => {
 
 describe('what breaks one', () => {
   test('lost: a record without an outcome', () => {
-    expect(rulesOf(story({ consequences: [sent(0, 5)] }))).toEqual([['lost', 'r1']]);
+    const forgotten = { consequences: [sent(0, 5)], commits: [commit(2, 9)] };
+    expect(rulesOf(story(forgotten))).toContainEqual(['lost', 'r1']);
+    expect(check(story(forgotten), false).violations.map(({ rule }) => rule)).not.toContain('lost');
+  });
+
+  test('a record that nobody has called done is not lost yet', () => {
+    expect(rulesOf(story({ consequences: [sent(0, 5)], commits: [commit(1, 9)] }))).toEqual([]);
   });
 
   test('lost: a record that was acknowledged and is not in the log', () => {

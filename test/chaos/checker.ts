@@ -2,7 +2,9 @@
  * The promises of docs/architecture.md, held against the history of a run. Pure. Each rule names the record that broke it, so
  * that its timeline can be told.
  *
- *   lost          a record of the log is neither done, nor waiting in a retry topic, nor a dead letter
+ *   lost          a record that was acknowledged is not in the log, or its group has gone past it and it is neither done, nor
+ *                 waiting in a retry topic, nor a dead letter
+ *   stuck         a group did not finish, although nothing was in its way any more: found by the runner, as is `crash`
  *   early-commit  a commit covers a record (watermark or skip map) whose consequence was not in the broker yet
  *   rewind        a stored commit lies below the one before it: somebody moved another owner's offset
  *   foreign       a stored commit is of a member that did not own the partition in that generation
@@ -11,11 +13,13 @@
  *   handed-over   a record was handled twice although every fault was gentle
  *   inverted      within a term, a lane went back to an earlier record after a later one had begun
  *   overlap       within a term, two calls of one lane were under way at the same time
+ *   excess        a record was handled again that its former owner had finished long before a later commit, which did not say so
  *   unowned       a handler began for a partition that its process had not been given
  *   row           a record is not in the table exactly once
  *
  * A term is one ownership of a partition by one process, from `assigned` to `revoked`.
  */
+import { type Takeover, takeovers } from './extras.ts';
 import type { Commit, Consequence, History, LogRecord, ProcessLog, Subject } from './history.ts';
 import type { LoggedEvent } from './workers/event-log.ts';
 
@@ -33,18 +37,23 @@ export interface Verdict {
   readonly repeats: number;
   readonly commits: number;
   readonly terms: number;
+  /** What each change of hands cost, and what it might have. */
+  readonly takeovers: readonly Takeover[];
 }
 
 type Handling = Extract<LoggedEvent, { e: 'begin' | 'done' | 'failed' }>;
 
-export function check(history: History): Verdict {
+/** @param isOver  false for a run that was cut short: what is not handled yet is not lost */
+export function check(history: History, isOver = true): Verdict {
   const violations: Violation[] = history.troubles.map(({ rule, text, id }) => ({ rule, text, id }));
   const found = (rule: string, text: string, id?: string) => violations.push({ rule, text, id });
   const evidence = new Evidence(history);
-  checkNothingLost(history, evidence, found);
+  if (isOver) checkNothingLost(history, evidence, found);
   checkCommits(history, evidence, found);
   const { terms, begins } = checkTerms(history, evidence, found);
   checkRows(history, found);
+  const handed = takeovers(history);
+  for (const { id, text } of handed.excesses) found('excess', text, id);
   let repeats = 0;
   for (const [place, calls] of begins) {
     if (calls.length < 2) continue;
@@ -52,7 +61,14 @@ export function check(history: History): Verdict {
     if (history.gentle && !calls.some((call) => call.attempt > 0))
       found('handed-over', `${place} was handled ${calls.length} times although nobody was hurried`, calls[0]?.id);
   }
-  return { violations, records: history.records.length, repeats, commits: history.commits.length, terms };
+  return {
+    violations,
+    records: history.records.length,
+    repeats,
+    commits: history.commits.length,
+    terms,
+    takeovers: handed.takeovers,
+  };
 }
 
 type Found = (rule: string, text: string, id?: string) => void;
@@ -104,8 +120,16 @@ function checkNothingLost(history: History, evidence: Evidence, found: Found): v
   for (const { subject, id } of history.acknowledged)
     if (!inLog.has(`${subject} ${id}`))
       found('lost', `${id} was acknowledged to its producer and is not in the log`, id);
+  const last = new Map<string, Commit>();
+  for (const commit of history.commits) if (commit.stored) last.set(`${commit.topic}/${commit.partition}`, commit);
+  // What nobody has called done is still to be handled; that nobody did is `stuck`.
+  const isPassed = ({ topic, partition, offset }: LogRecord) => {
+    const commit = last.get(`${topic}/${partition}`);
+    if (commit === undefined) return false;
+    return offset < commit.offset || commit.ahead.some(({ from, to }) => from <= offset && offset < to);
+  };
   for (const record of history.records)
-    if (!evidence.isSettled(record, Number.POSITIVE_INFINITY))
+    if (isPassed(record) && !evidence.isSettled(record, Number.POSITIVE_INFINITY))
       found(
         'lost',
         `${placeOf(record)} (${record.id}) is neither done, nor to be retried, nor a dead letter`,

@@ -8,6 +8,7 @@ import kafkajs, { type Admin, Kafka, logLevel } from 'kafkajs';
 import { decodeSkipMap } from '../../packages/sdk/src/delivery/skip-map.ts';
 import { startKafka } from '../support/kafka.ts';
 import type { Commit, Generation } from './history.ts';
+import { startProxy } from './proxy.ts';
 import { nowMs } from './workers/event-log.ts';
 
 export interface Cluster {
@@ -16,6 +17,8 @@ export interface Cluster {
   readonly broker: Broker | undefined;
   readonly commits: Commit[];
   readonly generations: Generation[];
+  /** Hears of a commit before its owner does; on the dev broker only. */
+  onCommit: ((commit: Commit) => void) | undefined;
   /** When a record was appended; undefined when nobody knows. */
   appendedAt(topic: string, partition: number, offset: number): number | undefined;
   client(): Kafka;
@@ -23,6 +26,8 @@ export interface Cluster {
   /** Begins to watch the commits of these groups. */
   watch(groups: readonly { group: string; topics: readonly string[] }[]): Promise<void>;
   restart(pick: number, forMs: number): Promise<string>;
+  /** Cuts the connections of a client. @returns how many; undefined when this cluster cannot */
+  drop(clientId: string): number | undefined;
   stop(): Promise<void>;
 }
 
@@ -49,7 +54,10 @@ export async function startDevCluster(): Promise<Cluster> {
     ({ group, memberId, generationId, topic, partition, offset, metadata, errorCode }) => {
       const stored = errorCode === CODES.NONE;
       const ahead = stored ? aheadOf(offset, metadata) : [];
-      commits.push({ group, memberId, generation: generationId, topic, partition, offset, ahead, stored, at: nowMs() });
+      const at = nowMs();
+      const commit = { group, memberId, generation: generationId, topic, partition, offset, ahead, stored, at };
+      commits.push(commit);
+      cluster.onCommit?.(commit);
     },
   );
   broker.events.on('records:appended', ({ topic, partition, baseOffset, repeated }) => {
@@ -64,11 +72,12 @@ export async function startDevCluster(): Promise<Cluster> {
     const owners = new Map(members.map(({ id, assignment }) => [id, partitionsOf(assignment)]));
     generations.push({ group, generation, owners, at: nowMs() });
   });
-  return {
+  const cluster: Cluster = {
     brokers: broker.brokers,
     broker,
     commits,
     generations,
+    onCommit: undefined,
     appendedAt(topic, partition, offset) {
       const list = appends.get(`${topic}/${partition}`) ?? [];
       let low = 0;
@@ -91,8 +100,10 @@ export async function startDevCluster(): Promise<Cluster> {
       setTimeout(() => void broker.faults.startNode(node), forMs);
       return `node ${node}`;
     },
+    drop: (clientId) => broker.faults.dropConnections((connection) => connection.clientId === clientId),
     stop: () => broker.stop(),
   };
+  return cluster;
 }
 
 function partitionsOf(assignment: Buffer): ReadonlySet<string> {
@@ -106,9 +117,15 @@ function partitionsOf(assignment: Buffer): ReadonlySet<string> {
 }
 
 export async function startRealCluster(): Promise<Cluster | undefined> {
-  const kafka = await startKafka();
+  const proxy = await startProxy();
+  const kafka = await startKafka({ properties: { 'advertised.listeners': `PLAINTEXT://127.0.0.1:${proxy.port}` } });
+  // A cluster that was given advertises itself: its connections are out of reach.
+  const proxied = kafka !== undefined && kafka.kind !== 'env';
+  if (proxied) proxy.aim(Number(kafka.brokers[0]!.split(':').at(-1)));
+  else await proxy.stop();
   if (kafka === undefined) return undefined;
-  const client = quietClient(kafka.brokers);
+  const brokers = proxied ? [`127.0.0.1:${proxy.port}`] : kafka.brokers;
+  const client = quietClient(brokers);
   const admin: Admin = client.admin();
   await admin.connect();
   const commits: Commit[] = [];
@@ -137,12 +154,13 @@ export async function startRealCluster(): Promise<Cluster | undefined> {
       }
   };
   return {
-    brokers: kafka.brokers,
+    brokers,
     broker: undefined,
     commits,
     generations: [],
+    onCommit: undefined,
     appendedAt: () => undefined,
-    client: () => quietClient(kafka.brokers),
+    client: () => quietClient(brokers),
     async createTopics(topics) {
       const made = topics.map(({ topic, partitions, config }) => ({
         topic,
@@ -165,10 +183,12 @@ export async function startRealCluster(): Promise<Cluster | undefined> {
       await kafka.restart();
       return 'the broker';
     },
+    drop: (clientId) => (proxied ? proxy.drop(clientId) : undefined),
     async stop() {
       stopped = true;
       await polling;
       await admin.disconnect();
+      if (proxied) await proxy.stop();
       await kafka.stop();
     },
   };

@@ -5,19 +5,22 @@ import { type Broker, CODES } from '@weir/dev-broker';
 import { RETRY_PARTITIONS } from '@weir/sdk';
 import type { Cluster } from './cluster.ts';
 import type { Fleet, Member } from './fleet.ts';
-import type { Subject } from './history.ts';
-import type { Step } from './schedule.ts';
+import type { Commit, Fault, Subject } from './history.ts';
+import type { Load } from './load.ts';
+import type { FaultName, Step } from './schedule.ts';
+import { visit } from './visitor.ts';
 
 export interface FaultsOptions {
   readonly cluster: Cluster;
   readonly fleet: Fleet;
+  readonly load: Load;
   readonly subjects: readonly Subject[];
   readonly mostProcesses: number;
   /** The store fails while this file exists. */
   readonly storeFails: string;
   /** Who takes this file away dies between its table commit and its sends. */
   readonly deathWarrant: string;
-  readonly tell: (text: string) => void;
+  readonly tell: (text: string, hit: Fault['hit']) => void;
 }
 
 const COMMIT_CODES = [
@@ -27,44 +30,82 @@ const COMMIT_CODES = [
   CODES.REBALANCE_IN_PROGRESS,
 ];
 
+/** Records done above the watermark that make a commit worth a death. */
+const LEAST_AHEAD = 3;
+const RESTART_MS = 300;
+/** Faults that hit one process, and at once. */
+const AT_ONE: ReadonlySet<FaultName> = new Set(['kill', 'terminate', 'freeze', 'scaleDown', 'dropConnections']);
+const MOST_TWICE = 20;
+
 export class Faults {
   readonly #options: FaultsOptions;
   readonly #pending = new Set<Promise<void>>();
+  /** Groups in which somebody is to die at a commit of work done out of order. */
+  readonly #ahead = new Set<string>();
 
   constructor(options: FaultsOptions) {
     this.#options = options;
+    options.cluster.onCommit = (commit) => this.#killAhead(commit);
   }
 
-  async run(steps: readonly Step[]): Promise<void> {
+  /** @param signal  ends it early */
+  async run(steps: readonly Step[], signal: AbortSignal): Promise<void> {
     let passed = 0;
     for (const step of steps) {
-      await wait(step.atMs - passed);
+      await wait(step.atMs - passed, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
       passed = step.atMs;
-      const what = await this.#strike(step).catch((error: unknown) => `not possible: ${String(error)}`);
-      this.#options.tell(`${step.fault} (${step.subject}): ${what}`);
+      const { fault, subject, pick } = step;
+      const members = this.#options.fleet.of(subject);
+      const member = members[pick % Math.max(1, members.length)];
+      const what = await this.#strike(step, members, member).catch(
+        (error: unknown) => `not possible: ${String(error)}`,
+      );
+      this.#options.tell(`${fault} (${subject}): ${what}`, {
+        fault,
+        subject,
+        process: AT_ONE.has(fault) ? member?.name : undefined,
+      });
     }
   }
 
   /** Takes back what lasts, and waits for what is on its way. */
   async end(): Promise<void> {
     const { cluster, storeFails, deathWarrant } = this.#options;
+    this.#ahead.clear();
     while (this.#pending.size > 0) await Promise.all(this.#pending);
     cluster.broker?.faults.clear();
     rmSync(storeFails, { force: true });
     rmSync(deathWarrant, { force: true });
   }
 
-  #later(ms: number, work: () => void): void {
+  /** The commit is stored, its answer not sent: the next owner starts from exactly this one. */
+  #killAhead({ group, memberId, ahead, stored }: Commit): void {
+    if (!this.#ahead.has(group) || !stored) return;
+    if (ahead.reduce((sum, { from, to }) => sum + to - from, 0) < LEAST_AHEAD) return;
+    const { fleet, subjects, tell } = this.#options;
+    const subject = subjects.find((each) => each.group === group)!.name;
+    const member = fleet.of(subject).find(({ name }) => memberId.startsWith(`${name}-`));
+    if (member === undefined) return;
+    this.#ahead.delete(group);
+    fleet.kill(member);
+    this.#later(RESTART_MS, () => void fleet.start(subject));
+    tell(`killAhead (${subject}): SIGKILL to ${member.name} at its commit of work done out of order`, {
+      fault: 'killAhead',
+      subject,
+      process: member.name,
+    });
+  }
+
+  #later(ms: number, work: () => void | Promise<void>): void {
     const done = wait(ms).then(work);
     this.#pending.add(done);
     void done.finally(() => this.#pending.delete(done));
   }
 
-  async #strike(step: Step): Promise<string> {
-    const { cluster, fleet, storeFails, deathWarrant, mostProcesses } = this.#options;
+  async #strike(step: Step, members: readonly Member[], member: Member | undefined): Promise<string> {
+    const { cluster, fleet, load, storeFails, deathWarrant, mostProcesses } = this.#options;
     const subject = this.#options.subjects.find(({ name }) => name === step.subject)!;
-    const members = fleet.of(subject.name);
-    const member = members[step.pick % Math.max(1, members.length)];
     switch (step.fault) {
       case 'kill':
         if (member === undefined) return 'nobody there';
@@ -104,13 +145,24 @@ export class Faults {
         if (cluster.broker !== undefined) this.#later(step.forMs + 50, () => undefined);
         return `${await what} is away for ${step.forMs} ms`;
       }
+      case 'visitor': {
+        const leave = await visit(cluster.client(), subject.group, subject.topics);
+        this.#later(step.forMs, () => leave().catch(() => undefined));
+        return `a foreign member joins for ${step.forMs} ms`;
+      }
+      case 'duplicates':
+        load.twice(subject.name, 1 + (step.pick % MOST_TWICE));
+        return `the next ${1 + (step.pick % MOST_TWICE)} records are produced twice`;
+      case 'dropConnections':
+        if (member === undefined) return 'nobody there';
+        return `${cluster.drop(member.name) ?? 'no'} connections of ${member.name}`;
       default:
         if (cluster.broker === undefined) return 'not on this cluster';
-        return this.#inBroker(cluster.broker, step, subject, member);
+        return this.#inBroker(cluster.broker, step, subject);
     }
   }
 
-  #inBroker(broker: Broker, { fault, pick, forMs }: Step, subject: Subject, member: Member | undefined): string {
+  #inBroker(broker: Broker, { fault, pick, forMs }: Step, subject: Subject): string {
     const { faults } = broker;
     const node = 1 + (pick % 2);
     const ofGroup = (request: { groupId: string }) => request.groupId === subject.group;
@@ -124,8 +176,12 @@ export class Faults {
         faults.expireMember(subject.group, one.id);
         return `the session of ${one.clientId} is over`;
       }
-      case 'dropConnections':
-        return `${faults.dropConnections(({ clientId }) => clientId === member?.name)} connections of ${member?.name}`;
+      case 'serveAgain':
+        faults.serveAgain(1 + (pick % MOST_TWICE), 8);
+        return `the next 8 fetches begin ${1 + (pick % MOST_TWICE)} records too early`;
+      case 'killAhead':
+        this.#ahead.add(subject.group);
+        return `who next commits ${LEAST_AHEAD} records done out of order is killed at that very commit`;
       case 'refuseCommits': {
         const errorCode = COMMIT_CODES[pick % COMMIT_CODES.length]!;
         broker.control('OffsetCommit', (request) => (ofGroup(request) ? { errorCode } : undefined), {
@@ -152,8 +208,8 @@ export class Faults {
         });
         return 'of the next 2 requests';
       case 'slowSyncs':
-        broker.control('SyncGroup', (request) => (ofGroup(request) ? { delayMs: forMs } : undefined), { times: 2 });
-        return `the next 2 by ${forMs} ms`;
+        broker.control('SyncGroup', (request) => (ofGroup(request) ? { lateMs: forMs } : undefined), { times: 4 });
+        return `the next 4 hear ${forMs} ms late what they own`;
       case 'moveCoordinator':
         faults.moveCoordinator(subject.group, node);
         return `to node ${node}`;

@@ -99,6 +99,10 @@ export class Fleet {
     member.child.kill('SIGTERM');
   }
 
+  killAll(): void {
+    for (const member of this.#members) this.kill(member);
+  }
+
   /** Whether the process says that it runs. */
   isUp(member: Member): boolean {
     return STARTED.test(readFileSync(join(this.#options.folder, `${member.name}.log`), 'utf8'));
@@ -108,7 +112,7 @@ export class Fleet {
     const members = [...this.#members];
     for (const member of members) {
       if (member.fate === 'frozen') member.child.kill('SIGCONT');
-      this.terminate(member);
+      if (member.fate !== 'killed') this.terminate(member);
     }
     const late = setTimeout(() => {
       for (const member of this.#members) {
@@ -138,7 +142,5 @@ export class Fleet {
     return this.#eventsOf(name).at(-1)?.e === 'dying';
   }
 
-  readonly #killAll = () => {
-    for (const member of this.#members) member.child.kill('SIGKILL');
-  };
+  readonly #killAll = () => this.killAll();
 }

@@ -3,6 +3,7 @@
  * was gathered, so that tests can make histories up. Times are monotonic ms of the machine; `undefined` where the cluster cannot
  * tell (a real Kafka has no journal of appends).
  */
+import type { FaultName } from './schedule.ts';
 import type { LoggedEvent } from './workers/event-log.ts';
 
 /** A worker kind and what it is supposed to do with its records. */
@@ -67,6 +68,8 @@ export interface ProcessLog {
 export interface Fault {
   readonly at: number;
   readonly text: string;
+  /** Kind of fault and whom it hit; undefined for what the runner says of itself. */
+  readonly hit?: { readonly fault: FaultName; readonly subject: string; readonly process: string | undefined };
 }
 
 export interface History {

@@ -29,6 +29,8 @@ export class Load {
   readonly #random: Random;
   readonly #streams: readonly { subject: string; topic: string; mix: Mix }[];
   readonly acknowledged: { subject: string; id: string }[] = [];
+  /** By subject: how many of the next records are produced twice. */
+  readonly #twice = new Map<string, number>();
   #count = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -51,6 +53,11 @@ export class Load {
     }, TICK_MS);
   }
 
+  /** The next records of a subject come twice, as from a producer that repeats what was stored but not acknowledged to it. */
+  twice(subject: string, count: number): void {
+    this.#twice.set(subject, count);
+  }
+
   /** Ends the stream; what is under way is flushed. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
@@ -61,10 +68,13 @@ export class Load {
     const count = Math.round((mix.perSecond * TICK_MS) / 1000);
     for (let at = 0; at < count; at++) {
       const { id, key, value } = this.#record(subject, mix);
-      // Of one that failed nobody was told that it is in the log. If it is there all the same, it is checked like any other.
-      void this.#producer.send({ topic, key, value: Buffer.from(value), headers: { [ID_HEADER]: id } }, (error) => {
-        if (error === null) this.acknowledged.push({ subject, id });
-      });
+      const again = this.#twice.get(subject) ?? 0;
+      if (again > 0) this.#twice.set(subject, again - 1);
+      for (let times = again > 0 ? 2 : 1; times > 0; times--)
+        // Of one that failed nobody was told that it is in the log. If it is there all the same, it is checked like any other.
+        void this.#producer.send({ topic, key, value: Buffer.from(value), headers: { [ID_HEADER]: id } }, (error) => {
+          if (error === null) this.acknowledged.push({ subject, id });
+        });
     }
   }
 

@@ -101,11 +101,12 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'doneBefore: []',
       },
     ],
-    breaks: ['repeated', 'handed-over'],
+    breaks: ['repeated'],
     seed: 41,
-    seconds: 10,
+    seconds: 4,
     subject: 'tasks',
-    faults: ['kill'],
+    // Killed at the very commit that tells of work done out of order: whoever comes next has nothing but the map.
+    faults: ['killAhead'],
     mix: { ...QUIET, perSecond: 60, slow: 0.3, slowMs: 900 },
     env: { WEIR_SIGNAL_INTERVAL_MS: '100' },
   },
@@ -181,5 +182,6 @@ export function brokenRun(mutation: Mutation): RunOptions {
     ...options,
     env: { ...options.env, CHAOS_MUTATION: mutation.name },
     nodeArgs: ['--import', join(import.meta.dirname, 'mutate.ts')],
+    untilBroken: true,
   };
 }

@@ -1,13 +1,14 @@
 /** What people read after a run: a table when all went well; seed, timeline and the command to repeat it when it did not. */
 import type { Violation } from './checker.ts';
+import type { Takeover } from './extras.ts';
 import type { History } from './history.ts';
 import type { RunResult } from './run.ts';
-import { FAULT_NAMES } from './schedule.ts';
+import { FAULT_NAMES, type FaultName } from './schedule.ts';
 
 const MOST_LINES = 60;
 const REPEATS = 10;
 
-export function commandOf({ options }: RunResult): string {
+export function commandOf({ options }: Pick<RunResult, 'options'>): string {
   const mutation = options.env?.CHAOS_MUTATION;
   if (mutation !== undefined) return `npm run chaos -- --mutation '${mutation}' --repeat ${REPEATS}`;
   const words = [
@@ -37,7 +38,6 @@ export function describeFailure(result: RunResult): string {
     `  again: ${commandOf(result)}`,
   ].join('\n');
 }
-
 function rank({ violation, lines }: { violation: Violation; lines: readonly string[] }): number {
   return violation.id === undefined ? Number.MAX_SAFE_INTEGER : lines.length;
 }
@@ -87,26 +87,83 @@ export function timeline(history: History, { id }: Violation): string[] {
     .map(({ at, text }) => `${((at - from) / 1000).toFixed(3).padStart(8)} s  ${text}`);
 }
 
-export function table(results: readonly RunResult[]): string {
-  const faults = FAULT_NAMES.map(
-    (name) => [name, results.flatMap(({ steps }) => steps).filter(({ fault }) => fault === name).length] as const,
-  );
-  const sum = (of: (result: RunResult) => number) => results.reduce((total, each) => total + of(each), 0);
+/** What is kept of a run when its history is let go. */
+export interface Summary {
+  readonly seed: number;
+  readonly kafka: boolean;
+  readonly seconds: number;
+  readonly faults: Readonly<Partial<Record<FaultName, number>>>;
+  readonly records: number;
+  readonly repeats: number;
+  readonly commits: number;
+  readonly terms: number;
+  readonly broken: readonly string[];
+  readonly takeovers: readonly Takeover[];
+}
+
+export function summaryOf({ options, steps, verdict, seconds }: RunResult): Summary {
+  const faults: Partial<Record<FaultName, number>> = {};
+  for (const { fault } of steps) faults[fault] = (faults[fault] ?? 0) + 1;
+  const { records, repeats, commits, terms, takeovers, violations } = verdict;
+  const broken = violations.map(({ rule }) => rule);
+  return {
+    seed: options.seed,
+    kafka: options.kafka,
+    seconds,
+    faults,
+    records,
+    repeats,
+    commits,
+    terms,
+    broken,
+    takeovers,
+  };
+}
+
+export function table(runs: readonly Summary[]): string {
+  const sum = (of: (run: Summary) => number) => runs.reduce((total, each) => total + of(each), 0);
+  const failing = runs.filter(({ broken }) => broken.length > 0);
   const rows: [string, string][] = [
-    ['runs', `${results.length} (seeds ${[...new Set(results.map(({ options }) => options.seed))].join(' ')})`],
-    [
-      'faults',
-      faults
-        .filter(([, count]) => count > 0)
-        .map(([name, count]) => `${name} ${count}`)
-        .join(', '),
-    ],
-    ['records', String(sum(({ verdict }) => verdict.records))],
-    ['handled again', String(sum(({ verdict }) => verdict.repeats))],
-    ['commits', String(sum(({ verdict }) => verdict.commits))],
-    ['ownerships', String(sum(({ verdict }) => verdict.terms))],
-    ['broken promises', String(sum(({ verdict }) => verdict.violations.length))],
+    ['runs', `${runs.length} (seeds ${rangesOf(runs.map(({ seed }) => seed))})`],
+    ['records', String(sum(({ records }) => records))],
+    ['further calls', `${sum(({ repeats }) => repeats)} (retries in place among them)`],
+    ['commits', String(sum(({ commits }) => commits))],
+    ['ownerships', String(sum(({ terms }) => terms))],
+    ['broken promises', String(sum(({ broken }) => broken.length))],
+    ['failing seeds', failing.length === 0 ? 'none' : rangesOf(failing.map(({ seed }) => seed))],
     ['seconds', sum(({ seconds }) => seconds).toFixed(0)],
   ];
-  return rows.map(([name, value]) => `${name.padEnd(16)} ${value}`).join('\n');
+  return [...rows.map(([name, value]) => `${name.padEnd(16)} ${value}`), '', ...costs(runs)].join('\n');
+}
+
+/** What each kind of fault cost: records handled again when a partition changed hands, beside what it could have been. */
+function costs(runs: readonly Summary[]): string[] {
+  const names = [...FAULT_NAMES, 'none'] as const;
+  const lines = names.flatMap((name) => {
+    const times = name === 'none' ? 0 : runs.reduce((total, { faults }) => total + (faults[name] ?? 0), 0);
+    const those = runs.flatMap(({ takeovers }) => takeovers.filter(({ fault }) => fault === name));
+    if (times === 0 && those.length === 0) return [];
+    const sum = (of: (each: Takeover) => number) => those.reduce((total, each) => total + of(each), 0);
+    const extras = sum((each) => each.extras);
+    const worst = Math.max(0, ...those.map((each) => each.extras));
+    const [inFlight, sinceCommit] = [sum((each) => each.inFlight), sum((each) => each.sinceCommit)];
+    return [[name, times, those.length, extras, worst, inFlight + sinceCommit, inFlight, sinceCommit]];
+  });
+  const head = ['last fault', 'times', 'takeovers', 'again', 'worst', 'bound', 'in flight', 'since commit'];
+  return [head, ...lines].map((cells) =>
+    cells.map((cell, at) => (at === 0 ? String(cell).padEnd(18) : String(cell).padStart(at > 5 ? 13 : 10))).join(''),
+  );
+}
+
+/** 1000..1003 1005 */
+function rangesOf(numbers: readonly number[]): string {
+  const sorted = [...new Set(numbers)].sort((a, b) => a - b);
+  const words: string[] = [];
+  for (let at = 0; at < sorted.length; ) {
+    let end = at;
+    while (sorted[end + 1] === sorted[end]! + 1) end++;
+    words.push(end === at ? String(sorted[at]) : `${sorted[at]}..${sorted[end]}`);
+    at = end + 1;
+  }
+  return words.join(' ');
 }

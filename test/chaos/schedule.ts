@@ -13,11 +13,15 @@ export const FAULTS = {
   scaleUp: { gentle: true, kafka: true, weight: 2 },
   scaleDown: { gentle: true, kafka: true, weight: 2 },
   killBetween: { gentle: false, kafka: true, weight: 2 },
+  killAhead: { gentle: false, kafka: false, weight: 2 },
   storeFails: { gentle: false, kafka: true, weight: 1 },
   brokerRestart: { gentle: false, kafka: true, weight: 1 },
-  rebalance: { gentle: true, kafka: false, weight: 4 },
+  visitor: { gentle: true, kafka: true, weight: 2 },
+  duplicates: { gentle: true, kafka: true, weight: 1 },
+  dropConnections: { gentle: false, kafka: true, weight: 2 },
+  rebalance: { gentle: true, kafka: false, weight: 3 },
   expire: { gentle: false, kafka: false, weight: 1 },
-  dropConnections: { gentle: false, kafka: false, weight: 2 },
+  serveAgain: { gentle: true, kafka: false, weight: 1 },
   refuseCommits: { gentle: false, kafka: false, weight: 2 },
   loseCommitAnswers: { gentle: false, kafka: false, weight: 2 },
   slowFetches: { gentle: true, kafka: false, weight: 1 },
@@ -52,19 +56,24 @@ export interface ScheduleOptions {
 
 export function schedule(random: Random, options: ScheduleOptions): Step[] {
   const { durationMs, subjects, faults, sessionTimeoutMs } = options;
-  const usable = faults.filter((name) =>
-    name !== 'storeFails' && name !== 'killBetween' ? true : subjects.includes('rows'),
-  );
+  const usable = faults.filter((fault) => subjects.some((name) => isAbout(fault, name)));
   const steps: Step[] = [];
   const total = usable.reduce((sum, name) => sum + FAULTS[name].weight, 0);
   if (total === 0) return steps;
   for (let atMs = 300 + random.below(700); atMs < durationMs; atMs += 250 + random.below(1_750)) {
     const fault = drawn(usable, random.below(total));
-    const about = fault === 'killBetween' || fault === 'storeFails' ? 'rows' : subjects[random.below(subjects.length)]!;
+    const those = subjects.filter((name) => isAbout(fault, name));
+    const about = those[random.below(those.length)]!;
     const forMs = fault === 'freeze' ? sessionTimeoutMs + 200 + random.below(2_000) : 100 + random.below(1_400);
     steps.push({ atMs, fault, subject: about, pick: random.below(1_000_000), forMs });
   }
   return steps;
+}
+
+/** Only `rows` has a store and something to do after it; what the retry-scheduler reads is produced by others. */
+function isAbout(fault: FaultName, subject: string): boolean {
+  if (fault === 'storeFails' || fault === 'killBetween') return subject === 'rows';
+  return fault !== 'duplicates' || subject !== 'retries';
 }
 
 function drawn(faults: readonly FaultName[], ticket: number): FaultName {
