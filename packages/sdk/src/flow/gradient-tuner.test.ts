@@ -17,6 +17,8 @@ interface Downstream {
   slots: number;
   /** Mean seconds of one call's own work. */
   work: number;
+  /** Calls differ as waiting at a counter does, a few taking many times the mean; else from half to one and a half of it. */
+  uneven?: boolean;
   failing?: boolean;
 }
 
@@ -47,8 +49,8 @@ class Simulation {
       }
       while (this.#working.length < this.downstream.slots && this.#waiting.length > 0) {
         const startedAt = this.#waiting.shift()!;
-        // Between half and one and a half of the mean: calls differ.
-        const work = this.downstream.work * 1000 * (0.5 + this.#random.next());
+        const share = this.downstream.uneven ? -Math.log(1 - this.#random.next()) : 0.5 + this.#random.next();
+        const work = this.downstream.work * 1000 * share;
         this.#working.push({ startedAt, endsAt: this.clock.ms + work });
       }
       const next = this.#working.reduce((first, each) => (each.endsAt < first.endsAt ? each : first));
@@ -97,6 +99,17 @@ describe('gradient tuner', () => {
     }
   });
 
+  test('calls that differ much do not stop it half-way', () => {
+    const shares = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => {
+      const simulation = new Simulation({ slots: 25, work: 0.2, uneven: true }, { start: 10, max: 64, seed });
+      simulation.run(40);
+      const from = simulation.clock.ms;
+      simulation.run(30);
+      return simulation.since(from).perSecond / (25 / 0.2);
+    });
+    for (const share of shares) expect(share).toBeGreaterThan(0.8);
+  });
+
   test('a downstream without a knee is used up to the declared max', () => {
     const simulation = new Simulation({ slots: 1_000, work: 0.05 }, { start: 10, max: 64 });
     simulation.run(30);
@@ -108,11 +121,26 @@ describe('gradient tuner', () => {
     const simulation = new Simulation({ slots: 40, work: 0.05 }, { start: 10, max: 64 });
     simulation.run(30);
     simulation.downstream.slots = 8;
-    simulation.run(240);
+    simulation.run(30);
     expect(simulation.tuner.limit).toBeLessThan(16);
     simulation.downstream.slots = 40;
-    simulation.run(240);
+    simulation.run(60);
     expect(simulation.tuner.limit).toBeGreaterThan(28);
+  });
+
+  test('at rest it takes the step under way back and raises nothing', () => {
+    const simulation = new Simulation({ slots: 40, work: 0.05 }, { start: 10, max: 64 });
+    simulation.run(2);
+    const rising = simulation.tuner.limit;
+    expect(rising).toBeGreaterThan(10);
+    simulation.tuner.rest();
+    const rested = simulation.tuner.limit;
+    expect(rested).toBeLessThan(rising);
+    for (let second = 0; second < 60; second++) {
+      simulation.clock.ms += 1_000;
+      simulation.tuner.rest();
+    }
+    expect(simulation.tuner.limit).toBe(rested);
   });
 
   test('calls that fail in numbers bring the limit down', () => {

@@ -6,13 +6,13 @@
  *     elasticity = ln(latency after / latency before) / ln(limit after / limit before)      0 below the knee, 1 above
  *
  *   rising --step up went into throughput--> rising             --went into latency--> back, holding
- *   holding --ten windows--> trying down, or up, in turn
+ *   holding --three to ten windows--> trying up, or down, in turn      --the latency moved by itself--> at once, its way
  *   trying down --the step took only latency away--> trying down again      --it took throughput--> back, holding
  *   trying up --went into throughput--> rising                  --went into latency--> back, holding
  *
  * Only neighbouring limits are compared, a moment apart, so a workload that slowly changes (larger files, another mix)
  * moves the knee and the limit follows; there is no oldest, lowest latency to be measured against for ever. A step that
- * saw many failures goes down. While the limit is not what holds work back, nothing can be learnt and nothing moves.
+ * saw many failures goes down. A step is judged when its mean is certain enough: calls that differ much need a longer window. While the limit is not what holds work back, nothing can be learnt and nothing moves.
  *
  * After Netflix's concurrency-limits (gradient of latency); the difference is the reference: the last limit, not the
  * minimum.
@@ -28,7 +28,17 @@ const WINDOW_LEAST_MS = 1_000;
 const WINDOW_CALLS = 4;
 const WINDOW_MOST_MS = 60_000;
 const WINDOW_LEAST_CALLS = 30;
-const HOLD_WINDOWS = 10;
+/**
+ * A step changes the mean by a fifth or by nothing, and half of that decides: a mean that is less certain than this (its
+ * standard error, as a share) says little, so the window goes on, at most so many times as long.
+ */
+const CERTAIN = 0.04;
+const WINDOW_TIMES = 5;
+/** Between two tries. Few after a change, in case that its end was a mistake of chance; more with every try that led back. */
+const HOLD_LEAST_WINDOWS = 3;
+const HOLD_MOST_WINDOWS = 10;
+/** A mean that moved by more than this while the limit did not: log of the ratio. */
+const CHANGED = 0.25;
 const FAILURES_TOO_MANY = 0.3;
 
 type Phase = 'rising' | 'holding' | 'trying-up' | 'trying-down';
@@ -42,11 +52,15 @@ export class GradientTuner implements Tuner {
   /** The limit before the step under way, and the mean seconds seen there. */
   #before: { limit: number; seconds: number } | undefined;
   #heldFor = 0;
-  #downNext = true;
+  #holdFor = HOLD_LEAST_WINDOWS;
+  /** Mean seconds in the first window of this hold. */
+  #usual: number | undefined;
+  #downNext = false;
   // The window since the last change: only calls that began in it count.
   #since: number;
   #calls = 0;
   #seconds = 0;
+  #squares = 0;
   #failed = 0;
   #saturated = true;
 
@@ -71,6 +85,7 @@ export class GradientTuner implements Tuner {
     if (seconds * 1000 > this.#clock.monotonic() - this.#since) return;
     this.#calls += calls;
     this.#seconds += calls * seconds;
+    this.#squares += calls * seconds * seconds;
     if (!ok) this.#failed += calls;
   }
 
@@ -78,8 +93,10 @@ export class GradientTuner implements Tuner {
     if (!saturated) this.#saturated = false;
     const lasted = this.#clock.monotonic() - this.#since;
     const mean = this.#calls === 0 ? 0 : this.#seconds / this.#calls;
-    if (lasted < Math.max(WINDOW_LEAST_MS, Math.min(WINDOW_MOST_MS, WINDOW_CALLS * mean * 1000))) return;
+    const least = Math.max(WINDOW_LEAST_MS, Math.min(WINDOW_MOST_MS, WINDOW_CALLS * mean * 1000));
+    if (lasted < least) return;
     if (this.#calls < WINDOW_LEAST_CALLS && lasted < WINDOW_MOST_MS) return;
+    if (this.#matters && !this.#certain(mean) && lasted < Math.min(WINDOW_MOST_MS, WINDOW_TIMES * least)) return;
     if (!this.#saturated) this.#unsaturated();
     else if (this.#calls > 0) this.#judge(mean, this.#failed / this.#calls);
     this.#open();
@@ -99,6 +116,16 @@ export class GradientTuner implements Tuner {
     this.#hold();
   }
 
+  /** This window is compared with another one: it ends a step, or the next step starts from it. */
+  get #matters(): boolean {
+    return this.#saturated && (this.#phase !== 'holding' || this.#heldFor === this.#holdFor - 1);
+  }
+
+  #certain(mean: number): boolean {
+    const variance = Math.max(0, this.#squares / this.#calls - mean * mean);
+    return Math.sqrt(variance / this.#calls) <= CERTAIN * mean;
+  }
+
   #judge(mean: number, failures: number): void {
     if (failures > FAILURES_TOO_MANY) {
       this.#limit = Math.max(1, Math.floor(this.#limit / STEP));
@@ -110,17 +137,21 @@ export class GradientTuner implements Tuner {
       case 'rising':
       case 'trying-up':
         if (before !== undefined && this.#elasticity(before, mean) > KNEE) this.#back(before);
-        else this.#up(mean);
+        else this.#up(mean, before !== undefined);
         return;
       case 'trying-down':
         if (before !== undefined && this.#elasticity(before, mean) < KNEE) this.#back(before);
-        else this.#down(mean);
+        else this.#down(mean, true);
         return;
       case 'holding':
         this.#heldFor++;
-        if (this.#heldFor < HOLD_WINDOWS) return;
-        if (this.#downNext) this.#down(mean);
-        else this.#up(mean);
+        this.#usual ??= mean;
+        // The same limit and another latency: the downstream has changed, and waiting for the next try helps nobody.
+        if (Math.abs(Math.log(mean / this.#usual)) > CHANGED && this.#certain(mean))
+          this.#downNext = mean > this.#usual;
+        else if (this.#heldFor < this.#holdFor) return;
+        if (this.#downNext) this.#down(mean, false);
+        else this.#up(mean, false);
         if (this.#phase !== 'holding') this.#phase = this.#downNext ? 'trying-down' : 'trying-up';
         this.#downNext = !this.#downNext;
         return;
@@ -133,7 +164,9 @@ export class GradientTuner implements Tuner {
     return Math.log(Math.max(mean, 1e-9) / Math.max(before.seconds, 1e-9)) / Math.log(this.#limit / before.limit);
   }
 
-  #up(mean: number): void {
+  /** @param again  the step before this one was well */
+  #up(mean: number, again: boolean): void {
+    if (again) this.#holdFor = HOLD_LEAST_WINDOWS;
     const next = Math.min(this.#max, Math.max(this.#limit + 1, Math.round(this.#limit * STEP)));
     if (next === this.#limit) {
       this.#proven = true;
@@ -145,7 +178,8 @@ export class GradientTuner implements Tuner {
     this.#phase = 'rising';
   }
 
-  #down(mean: number): void {
+  #down(mean: number, again: boolean): void {
+    if (again) this.#holdFor = HOLD_LEAST_WINDOWS;
     const next = Math.max(1, Math.min(this.#limit - 1, Math.round(this.#limit / STEP)));
     if (next === this.#limit) {
       this.#hold();
@@ -160,11 +194,13 @@ export class GradientTuner implements Tuner {
     this.#limit = before.limit;
     this.#proven = true;
     this.#hold();
+    this.#holdFor = Math.min(HOLD_MOST_WINDOWS, this.#holdFor * 2);
   }
 
   #hold(): void {
     this.#phase = 'holding';
     this.#heldFor = 0;
+    this.#usual = undefined;
     this.#before = undefined;
   }
 
@@ -172,6 +208,7 @@ export class GradientTuner implements Tuner {
     this.#since = this.#clock.monotonic();
     this.#calls = 0;
     this.#seconds = 0;
+    this.#squares = 0;
     this.#failed = 0;
     this.#saturated = true;
   }
