@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { History, ProcessLog } from './history.ts';
 import type { LoggedEvent } from './workers/event-log.ts';
@@ -59,6 +60,8 @@ export class Fleet {
       {
         env: {
           PATH: process.env.PATH,
+          // Most of what a start costs is reading TypeScript; a run starts some thirty processes.
+          NODE_COMPILE_CACHE: join(tmpdir(), 'weir-chaos-compiled'),
           ...env,
           KAFKA_CLIENT_ID: name,
           CHAOS_LOG: join(folder, `${name}.ndjson`),

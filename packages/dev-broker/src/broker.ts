@@ -188,14 +188,18 @@ export class Broker {
   }
 }
 
-/** The same fetch from `records` further back, where there is so much. */
+/**
+ * The same fetch from `records` further back, where there is so much. Only where something new is there too: an answer that ends
+ * below the offset that was asked for means, from a real broker, that everything in between was compacted away.
+ */
 function further(cluster: Cluster, request: RequestOf<'Fetch'>, records: number): { instead: RequestOf<'Fetch'> } {
   const topics = request.topics.map((each) => ({
     ...each,
     partitions: each.partitions.map((wanted) => {
-      const start = cluster.partition(each.topic, wanted.partition)?.logStartOffset ?? wanted.fetchOffset;
-      const fetchOffset = Math.min(wanted.fetchOffset, Math.max(start, wanted.fetchOffset - records));
-      return { ...wanted, fetchOffset };
+      const log = cluster.partition(each.topic, wanted.partition);
+      if (log === undefined || wanted.fetchOffset >= log.endOffset || wanted.fetchOffset < log.logStartOffset)
+        return wanted;
+      return { ...wanted, fetchOffset: Math.max(log.logStartOffset, wanted.fetchOffset - records) };
     }),
   }));
   return { instead: { ...request, topics } };

@@ -228,8 +228,9 @@ describe('faults', () => {
       });
       return Buffer.concat(answer!.topics[0]!.partitions[0]!.records).readBigInt64BE(0);
     };
-    broker.faults.serveAgain(1, 1);
+    const stop = broker.faults.serveAgain(1);
     expect(await fetched()).toBe(1n);
+    stop();
     expect(await fetched()).toBe(2n);
     const { values } = await member();
     await expect.poll(() => values.length, { timeout: 15_000 }).toBe(3);
