@@ -47,6 +47,8 @@ interface Piece<P> {
 /** A member in the arithmetic; one that is leaving has no hand. */
 interface Hand<P> {
   readonly member: AssignerMember;
+  /** In the order of ids. */
+  readonly rank: number;
   readonly pieces: Set<Piece<P>>;
   load: number;
   /** It claimed nothing that it may keep. */
@@ -76,7 +78,7 @@ export function assign<P extends TopicPartition>(
   const ordered = [...members].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
   const hands = ordered
     .filter(({ leaving }) => !leaving)
-    .map((member): Hand<P> => ({ member, pieces: new Set(), load: 0, hungry: true }));
+    .map((member, rank): Hand<P> => ({ member, rank, pieces: new Set(), load: 0, hungry: true }));
   const pieces = weigh(partitions, loadOf);
   keep(ordered, hands, pieces);
   // Of those that had some: a newcomer makes nobody's share of the work look larger than it was.
@@ -185,10 +187,27 @@ function keep<P extends TopicPartition>(
 
 function deal<P extends TopicPartition>(hands: readonly Hand<P>[], pieces: readonly Piece<P>[]): void {
   const left = pieces.filter(({ keeper }) => keeper === undefined).sort((a, b) => b.weight - a.weight);
+  // Kept in order, lightest first: a plan tries many numbers of members, and a thousand partitions for each.
+  const order = [...hands].sort(byLightness);
   for (const piece of left) {
-    const hand = lightest(hands, (each) => mayHave(each, piece));
-    if (hand) give(hand, piece);
+    const at = order.findIndex((hand) => mayHave(hand, piece));
+    const hand = order[at];
+    if (!hand) continue;
+    give(hand, piece);
+    order.splice(at, 1);
+    let [low, high] = [at, order.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (byLightness(order[middle]!, hand) < 0) low = middle + 1;
+      else high = middle;
+    }
+    order.splice(low, 0, hand);
   }
+}
+
+/** Loads that differ by less than rounding are equal: then the fewest partitions decide, then the order of ids. */
+function byLightness<P>(a: Hand<P>, b: Hand<P>): number {
+  return Math.fround(a.load) - Math.fround(b.load) || a.pieces.size - b.pieces.size || a.rank - b.rank;
 }
 
 /**
@@ -231,12 +250,7 @@ function nextMove<P extends TopicPartition>(hands: readonly Hand<P>[], spread: n
 
 function lightest<P>(hands: readonly Hand<P>[], may: (hand: Hand<P>) => boolean): Hand<P> | undefined {
   let best: Hand<P> | undefined;
-  for (const hand of hands) {
-    // Loads that differ by less than rounding are equal: then the fewest partitions decide, then the order of ids.
-    if (!may(hand)) continue;
-    if (!best || hand.load < best.load * (1 - DUST)) best = hand;
-    else if (hand.load <= best.load * (1 + DUST) && hand.pieces.size < best.pieces.size) best = hand;
-  }
+  for (const hand of hands) if (may(hand) && (!best || byLightness(hand, best) < 0)) best = hand;
   return best;
 }
 

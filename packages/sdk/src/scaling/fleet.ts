@@ -8,6 +8,7 @@
 import { assignFresh } from '../kafka/assigner.ts';
 import type { TopicPartition } from '../kafka/port.ts';
 import { type Capacity, workerCapacity } from './capacity.ts';
+import { leastWorkers } from './least-workers.ts';
 
 export interface Load extends TopicPartition {
   /** λ, records per second. */
@@ -108,9 +109,10 @@ export class Fleet {
 
   /** The least number in [low, high] that fits; `high` when none does. Fewer than run need more room. */
   need(low: number, high: number, room: (n: number) => number): { n: number; fits: boolean } {
-    // Even shared out perfectly the arrivals need so many: with a thousand partitions the rest is not worth trying.
-    const arrivals = sum(this.loads, (load) => this.#arrival(load, 1));
-    const first = Math.min(high, Math.max(low, this.#leastFor(arrivals)));
+    // Even dealt perfectly the arrivals need so many: with a thousand partitions the rest is not worth trying.
+    const share = Math.max(room(low), room(high));
+    const arrivals = this.loads.map((load) => this.#arrival(load, share));
+    const first = Math.min(high, Math.max(low, leastWorkers(arrivals, share * this.#mostOfAWorker)));
     for (let n = first; n <= high; n++) if (this.fits(n, room(n))) return { n, fits: true };
     return { n: high, fits: false };
   }
@@ -122,15 +124,15 @@ export class Fleet {
    */
   snap(low: number, n: number): number {
     const limit = this.#heaviest(this.#dealt(n)) * SNAP_TOLERANCE;
-    const weight = sum(this.loads, (load) => this.#weight(load));
-    const first = limit > 0 ? Math.max(low, this.#leastFor(weight / limit)) : low;
+    const weights = this.loads.map((load) => this.#weight(load));
+    const first = Math.max(low, leastWorkers(weights, limit * this.#mostOfAWorker));
     for (let fewer = first; fewer < n; fewer++) if (this.#heaviest(this.#dealt(fewer)) <= limit) return fewer;
     return n;
   }
 
-  /** So many workers at least manage so many records per second, however they are dealt. */
-  #leastFor(perSecond: number): number {
-    return Math.ceil(perSecond / workerCapacity(this.capacity, Number.POSITIVE_INFINITY) / ROUNDING);
+  /** What a worker manages whose partitions have lanes enough, and a hair more: sums are compared with it. */
+  get #mostOfAWorker(): number {
+    return workerCapacity(this.capacity, Number.POSITIVE_INFINITY) * ROUNDING;
   }
 
   #arrival(load: Load, share: number): number {
