@@ -23,6 +23,7 @@ import {
   StoreRefusedError,
   StoreUnavailableError,
 } from './errors.ts';
+import { IN_PLACE_BYTES, putInPlace, QuickDisk } from './in-place.ts';
 import { checkKey, checkPrefix, compareKeys, TEMPORARY } from './key.ts';
 import { probeStore } from './probe.ts';
 import { WatchedSource } from './source.ts';
@@ -67,10 +68,12 @@ class FolderStore implements ObjectStore {
   readonly #temporary: string;
   /** Made before, as far as we know: somebody may have removed one since. */
   readonly #folders = new Set<string>();
+  readonly #disk: QuickDisk;
 
   constructor(options: FolderOptions) {
     this.#options = options;
     this.#temporary = join(options.root, TEMPORARY);
+    this.#disk = new QuickDisk(options.clock);
     this.location = pathToFileURL(options.root).href;
   }
 
@@ -114,6 +117,7 @@ class FolderStore implements ObjectStore {
     checkKey(key);
     const temporary = this.#temporaryName();
     try {
+      if (this.#putAtOnce(temporary, key, bytes, options)) return {};
       await this.#inTemporary(() => writeWhole(temporary, bytes, this.#options));
       await this.#publish(temporary, key, options.ifNoneMatch === true);
       return {};
@@ -176,6 +180,19 @@ class FolderStore implements ObjectStore {
   }
 
   async close(): Promise<void> {}
+
+  /** False: not now, or a folder is missing, which the slower way sees to. */
+  #putAtOnce(temporary: string, key: string, bytes: Uint8Array, options: PutOptions): boolean {
+    if (this.#options.fsync || options.ifNoneMatch || bytes.byteLength > IN_PLACE_BYTES || !this.#disk.quick)
+      return false;
+    try {
+      this.#disk.timed(() => putInPlace(temporary, this.#path(key), bytes, this.#folders));
+      return true;
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error;
+      return false;
+    }
+  }
 
   #path(key: string): string {
     return join(this.#options.root, key);

@@ -27,8 +27,12 @@ import { PRODUCER_RETRIES } from './kafkajs-retry.ts';
 import { partitionOf } from './partitioner.ts';
 import type { Acknowledge, Producer, ProducerRecord } from './port.ts';
 
-/** From the first record in a batch to its leaving, also while the topic is busy: requests of two records cost as much as full ones. */
+/**
+ * What a batch waits for company, also while the topic is busy: a request of two records costs as much as a full one. A
+ * busy topic waits as long as its last request took, within bounds: the slower the broker, the fuller the requests.
+ */
 const LINGER_MS = 5;
+const LONGEST_LINGER_MS = 20;
 /** With so many waiting a request is worth its price at once. */
 const LINGER_BELOW_RECORDS = 100;
 /** Of one batch. All of it may go to one partition, where brokers take 1 MiB by default. */
@@ -223,10 +227,14 @@ export class KafkajsProducer implements Producer {
         continue;
       }
       const leaderOf = new Map(metadata.map(({ partitionId, leader }) => [partitionId, leader]));
+      const since = this.#context.clock.monotonic();
       const byLeader = Map.groupBy(batch, (record) => leaderOf.get(this.#choose(queue.topic, metadata, record)));
       await Promise.all([...byLeader.values()].map((records) => this.#sendTogether(queue, records)));
-      if (queue.waiting.length > 0 && queue.waiting.length < LINGER_BELOW_RECORDS)
-        await this.#context.clock.sleep(LINGER_MS, this.#closing.signal).catch(() => undefined);
+      if (queue.waiting.length > 0 && queue.waiting.length < LINGER_BELOW_RECORDS) {
+        const tookMs = this.#context.clock.monotonic() - since;
+        const lingerMs = Math.min(Math.max(LINGER_MS, tookMs), LONGEST_LINGER_MS);
+        await this.#context.clock.sleep(lingerMs, this.#closing.signal).catch(() => undefined);
+      }
     }
     queue.busy = false;
   }
