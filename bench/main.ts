@@ -1,7 +1,7 @@
 /**
- * npm run bench [-- per-record broker parallel memory] [--on dev|kafka] [--records N] [--rounds N] [--json FILE] [--strict]
+ * npm run bench [-- per-record broker parallel memory stuck soak] [--on dev|kafka] [--records N] [--rounds N] [--json FILE] [--strict]
  *
- * Runs the benches that are named (all by default), prints their tables and whether each aim was met. With --strict an
+ * Runs the benches that are named (all but the soak by default), prints their tables and whether each aim was met. With --strict an
  * aim that was missed is exit code 1. Figures that were published, with their machine, are in bench/README.md.
  */
 import { writeFileSync } from 'node:fs';
@@ -9,12 +9,14 @@ import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { brokers } from './broker.ts';
 import { type BrokerUnderTest, startDevBroker, startRealKafka } from './load.ts';
-import { memory } from './memory.ts';
+import { memory } from './memory/resting.ts';
+import { soak } from './memory/soak.ts';
+import { stuck } from './memory/stuck.ts';
 import { parallel } from './parallel/parallel.ts';
 import { perRecord } from './per-record.ts';
 import type { Verdict } from './rounds.ts';
 
-const BENCHES = ['per-record', 'broker', 'parallel', 'memory'];
+const BENCHES = ['per-record', 'broker', 'parallel', 'memory', 'stuck', 'soak'];
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -23,6 +25,9 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '5' },
     bytes: { type: 'string', default: '100' },
     partitions: { type: 'string', default: '12' },
+    minutes: { type: 'string', default: '10' },
+    csv: { type: 'string' },
+    svg: { type: 'string' },
     json: { type: 'string' },
     strict: { type: 'boolean', default: false },
   },
@@ -34,7 +39,7 @@ if (unknown.length > 0 || !['dev', 'kafka'].includes(values.on)) {
   );
   process.exit(2);
 }
-const wanted = (name: string) => positionals.length === 0 || positionals.includes(name);
+const wanted = (name: string) => (positionals.length === 0 ? name !== 'soak' : positionals.includes(name));
 const load = {
   records: Number(values.records),
   bytes: Number(values.bytes),
@@ -94,6 +99,16 @@ try {
   if (wanted('memory')) {
     const outcome = await memory({ rounds: Math.min(3, load.rounds) });
     say(`## Memory\n\n${outcome.text}\n`);
+    verdicts.push(...outcome.verdicts);
+  }
+  if (wanted('stuck')) {
+    const outcome = await stuck({ records: load.records });
+    say(`## Records behind a stuck handler\n\n${outcome.text}\n`);
+    verdicts.push(...outcome.verdicts);
+  }
+  if (wanted('soak')) {
+    const outcome = await soak({ minutes: Number(values.minutes), csv: values.csv, svg: values.svg });
+    say(`## Soak\n\n${outcome.text}\n`);
     verdicts.push(...outcome.verdicts);
   }
 } finally {

@@ -9,6 +9,7 @@ import type {
   Consumer,
   ConsumerListener,
   ConsumerStatus,
+  Fetched,
   FetchedBatch,
   KafkaPort,
   StartPosition,
@@ -77,7 +78,7 @@ export type Happened =
 export class Member implements ConsumerListener {
   readonly consumer: Consumer;
   readonly happened: Happened[] = [];
-  readonly batches: FetchedBatch[] = [];
+  readonly batches: (Omit<FetchedBatch, 'records'> & { readonly records: readonly Fetched[] })[] = [];
   readonly world: World;
   readonly ledgers = new Map<string, Ledger>();
   readonly #handlerMs: number;
@@ -166,7 +167,7 @@ export class Member implements ConsumerListener {
   }
 
   records(batch: FetchedBatch): void {
-    this.batches.push(batch);
+    this.batches.push({ ...batch, records: [...batch.records] });
     const ledger = this.ledgers.get(`${batch.topic}/${batch.partition}`);
     if (!ledger) throw new Error(`records of ${batch.topic}/${batch.partition}, which is not assigned`);
     let expected = ledger.next;

@@ -75,6 +75,7 @@ export function topic<S extends Schema>(name: string, schema: S, options: TopicO
 export interface KafkaRecord<V = unknown> {
   /** Checked by the topic's schema (or the bytes). */
   readonly value: V;
+  /** As text. Read from the fetch's bytes when it is looked at, as `headers` are: a copy by spread has neither. */
   readonly key: string | null;
   /** As text; `weir-*` headers are shown only when they are believed (see docs). */
   readonly headers: Readonly<Record<string, string>>;

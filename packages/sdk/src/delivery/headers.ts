@@ -4,7 +4,7 @@
  * nothing (and are counted). `send` never forwards them; destinations never come from them.
  */
 import type { ErrorClass } from '../errors.ts';
-import type { Fetched, RawHeaders } from '../kafka/port.ts';
+import type { RawHeaders, TopicPartition } from '../kafka/port.ts';
 
 export const HEADER = {
   schema: 'weir-schema',
@@ -83,7 +83,7 @@ export function storyHeaders(headers: RawHeaders | undefined): Record<string, st
   return story;
 }
 
-export function originOf(record: Fetched): string {
+export function originOf(record: TopicPartition & { readonly offset: number }): string {
   return `${record.topic}/${record.partition}/${record.offset}`;
 }
 

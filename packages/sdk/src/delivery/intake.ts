@@ -8,10 +8,11 @@
  */
 import type { Resolved } from '../config.ts';
 import type { FetchedBatch, TopicPartition } from '../kafka/port.ts';
-import { Delivery, sizeOf } from './delivery.ts';
-import { REDELIVERED } from './ledger.ts';
+import { type Delivery, sizeOf } from './delivery.ts';
+import { DONE_BEFORE, REDELIVERED } from './ledger.ts';
 import { Owned, partitionId } from './owned.ts';
 import type { DoneRange } from './skip-map.ts';
+import { Waiting } from './waiting.ts';
 
 /** Bytes of the process (flow/backpressure). */
 export interface Bytes {
@@ -95,21 +96,31 @@ export class Intake {
     const owned = this.get(batch);
     if (owned === undefined) return undefined;
     const { ledger, lanes } = owned;
-    const now = Math.round(this.#options.now());
+    const { records } = batch;
+    let first = -1;
+    let slot = -1;
     let bytes = 0;
     let taken = 0;
     let redelivered = 0;
-    for (const fetched of batch.records) {
-      const slot = ledger.take(fetched.offset);
-      if (slot < 0) {
-        if (slot === REDELIVERED) redelivered++;
+    for (let index = 0; index < records.length; index++) {
+      const given = ledger.take(records.offset(index));
+      if (given === REDELIVERED) {
+        redelivered++;
         continue;
       }
-      const delivery = new Delivery(fetched, owned, slot);
-      delivery.queuedAt = now;
-      lanes.push(delivery);
-      bytes += sizeOf(fetched);
+      // What was handed out before comes first, so the slots of the others are in a row.
+      if (first < 0) {
+        first = index;
+        slot = given === DONE_BEFORE ? ledger.nextSlot - 1 : given;
+      }
+      if (given === DONE_BEFORE) continue;
+      bytes += sizeOf(records, index);
       taken++;
+    }
+    if (taken > 0) {
+      // Whole ms, so that it is no boxed number in every record.
+      const queuedAt = Math.round(this.#options.now());
+      lanes.add(new Waiting(records, owned, { first, slot, left: taken, queuedAt }));
     }
     ledger.cover(batch.lastOffset);
     if (batch.highWatermark > owned.end) owned.end = batch.highWatermark;

@@ -1,24 +1,23 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Fetched } from '../kafka/port.ts';
-import { Delivery } from './delivery.ts';
+import { Fetched, ListedRecords } from '../kafka/port.ts';
+import type { Delivery } from './delivery.ts';
 import { FairQueue } from './fair.ts';
-import { lanesFor } from './lanes.ts';
 import { Owned } from './owned.ts';
+import { Waiting } from './waiting.ts';
 
-function push(owned: Owned, offset: number, key: string | null): Delivery {
+function push(owned: Owned, offset: number, key: string | Buffer | null): void {
   const fetched = new Fetched(
     owned.topic,
     owned.partition,
     offset,
     0,
-    key === null ? null : Buffer.from(key),
+    typeof key === 'string' ? Buffer.from(key) : key,
     null,
     {},
   );
-  const delivery = new Delivery(fetched, owned, owned.ledger.take(offset));
-  owned.lanes.push(delivery);
-  return delivery;
+  const slot = owned.ledger.take(offset);
+  owned.lanes.add(new Waiting(new ListedRecords([fetched]), owned, { first: 0, slot, left: 1, queuedAt: 0 }));
 }
 const partition = (order: 'none' | 'key' | 'partition', number = 0) =>
   new Owned({ topic: 't', partition: number }, { start: 0, committed: -1, order });
@@ -55,12 +54,11 @@ describe('lanes', () => {
   });
 
   test('key: keys that are no text stay apart', () => {
-    const lanes = lanesFor('key');
     const owned = partition('key');
-    for (const [offset, bytes] of [Buffer.from([0xff]), Buffer.from([0xfe])].entries())
-      lanes.push(new Delivery(new Fetched('t', 0, offset, 0, bytes, null, {}), owned, owned.ledger.take(offset)));
-    expect(lanes.next()?.offset).toBe(0);
-    expect(lanes.next()?.offset).toBe(1);
+    push(owned, 0, Buffer.from([0xff]));
+    push(owned, 1, Buffer.from([0xfe]));
+    expect(owned.next()?.offset).toBe(0);
+    expect(owned.next()?.offset).toBe(1);
   });
 
   test('key: whatever the interleaving, each key’s offsets rise and nothing is left over', () => {

@@ -12,6 +12,7 @@
 import type { Order } from '../define.ts';
 import type { Delivery } from './delivery.ts';
 import { Fifo } from './fifo.ts';
+import type { Waiting } from './waiting.ts';
 
 export interface Lane {
   readonly key: string;
@@ -20,7 +21,8 @@ export interface Lane {
 }
 
 export interface Lanes {
-  push(delivery: Delivery): void;
+  /** Queues the records of a fetch, behind those that are queued. */
+  add(waiting: Waiting): void;
   /** The next record whose lane is free; its lane is held from now on. */
   next(): Delivery | undefined;
   /** What `next` would give, held by nobody yet. */
@@ -33,11 +35,41 @@ export interface Lanes {
   readonly width: number;
 }
 
+/** Records in the order they came, each made when it is looked at. */
+class Queue {
+  readonly #waiting = new Fifo<Waiting>();
+  #front: Delivery | undefined;
+  size = 0;
+
+  add(waiting: Waiting): void {
+    if (waiting.left === 0) return;
+    this.size += waiting.left;
+    this.#waiting.push(waiting);
+  }
+
+  shift(): Delivery | undefined {
+    const delivery = this.peek();
+    if (delivery === undefined) return undefined;
+    this.#front = undefined;
+    this.size--;
+    return delivery;
+  }
+
+  peek(): Delivery | undefined {
+    if (this.#front !== undefined) return this.#front;
+    const waiting = this.#waiting.peek();
+    if (waiting === undefined) return undefined;
+    this.#front = waiting.take();
+    if (waiting.left === 0) this.#waiting.shift();
+    return this.#front;
+  }
+}
+
 class Unordered implements Lanes {
-  readonly #queue = new Fifo<Delivery>();
+  readonly #queue = new Queue();
   readonly width = Number.POSITIVE_INFINITY;
-  push(delivery: Delivery): void {
-    this.#queue.push(delivery);
+  add(waiting: Waiting): void {
+    this.#queue.add(waiting);
   }
   next(): Delivery | undefined {
     return this.#queue.shift();
@@ -55,11 +87,11 @@ class Unordered implements Lanes {
 }
 
 class ByPartition implements Lanes {
-  readonly #queue = new Fifo<Delivery>();
+  readonly #queue = new Queue();
   readonly width = 1;
   #held = false;
-  push(delivery: Delivery): void {
-    this.#queue.push(delivery);
+  add(waiting: Waiting): void {
+    this.#queue.add(waiting);
   }
   next(): Delivery | undefined {
     if (this.#held) return undefined;
@@ -88,9 +120,14 @@ class ByKey implements Lanes {
   #queued = 0;
   #keyless = 0;
 
-  push(delivery: Delivery): void {
+  /** All at once: which lane a record belongs to has to be known now. */
+  add(waiting: Waiting): void {
+    while (waiting.left > 0) this.#push(waiting.take());
+  }
+
+  #push(delivery: Delivery): void {
     this.#queued++;
-    const rawKey = delivery.fetched.rawKey;
+    const { rawKey } = delivery;
     // latin1 keeps every byte apart, which UTF-8 would not for bytes that are no text.
     const key = rawKey === null ? `\u0000${this.#keyless++}` : `k${rawKey.toString('latin1')}`;
     let lane = this.#lanes.get(key);

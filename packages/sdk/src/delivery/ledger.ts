@@ -51,6 +51,11 @@ export class Ledger {
     return this.#next;
   }
 
+  /** The slot that the next offset will get; slots rise by one. */
+  get nextSlot(): number {
+    return this.#tail;
+  }
+
   /** Handed out and not finished. */
   get unfinished(): number {
     return this.#tail - this.#head - this.#ahead;
@@ -126,6 +131,11 @@ export class Ledger {
   /** Everything up to and including `lastOffset` has been seen, also where there was no record. */
   cover(lastOffset: number): void {
     if (lastOffset >= this.#next) this.#next = lastOffset + 1;
+  }
+
+  /** Whether a slot that was given out is done. */
+  isFinished(slot: number): boolean {
+    return slot < this.#head || this.#done[slot & (this.#offsets.length - 1)] === 1;
   }
 
   /** Finishing a slot twice is refused: it would mean that two outcomes were promised for one record. */

@@ -73,7 +73,7 @@ export class Outlet {
       [HEADER.producer]: this.#resolved.name,
     };
     for (const name of FORWARDED) {
-      const text = headerText(cause?.fetched.rawHeaders, name);
+      const text = headerText(cause?.rawHeaders, name);
       if (text !== undefined) headers[name] = text;
     }
     for (const name in options.headers) {
@@ -135,8 +135,8 @@ export class Outlet {
     const now = this.#clock.now();
     return this.#produce(delivery, {
       topic,
-      key: delivery.fetched.rawKey,
-      value: delivery.fetched.raw,
+      key: delivery.rawKey,
+      value: delivery.raw,
       timestamp: now,
       headers: {
         ...this.#originalHeaders(delivery),
@@ -144,7 +144,7 @@ export class Outlet {
           group: this.#resolved.group,
           replays: delivery.replays,
           firstSeen: delivery.story?.firstSeen ?? now,
-          origin: delivery.story?.origin ?? originOf(delivery.fetched),
+          origin: delivery.story?.origin ?? originOf(delivery),
           ...failure,
         }),
       },
@@ -185,7 +185,7 @@ export class Outlet {
 
   #originalHeaders(delivery: Delivery): Record<string, string | Buffer> {
     const kept: Record<string, string | Buffer> = { [HEADER.producer]: this.#resolved.name };
-    for (const [name, raw] of Object.entries(delivery.fetched.rawHeaders ?? {})) {
+    for (const [name, raw] of Object.entries(delivery.rawHeaders ?? {})) {
       if (name.startsWith('weir-') && name !== HEADER.schema) continue;
       const value = Array.isArray(raw) ? raw[0] : raw;
       if (value !== undefined) kept[name] = value;
@@ -196,7 +196,7 @@ export class Outlet {
   /** As it is; refused for its size: compressed; still refused: a pointer to the origin. Never dropped. */
   async #produce(delivery: Delivery, record: ProducerRecord): Promise<void> {
     const signal = delivery.owned.signal;
-    const raw = delivery.fetched.raw ?? Buffer.alloc(0);
+    const raw = delivery.raw ?? Buffer.alloc(0);
     const forms: (() => Promise<ProducerRecord>)[] = [
       async () => record,
       async () => ({
@@ -208,7 +208,7 @@ export class Outlet {
         ...record,
         value: Buffer.from(
           JSON.stringify({
-            origin: originOf(delivery.fetched),
+            origin: originOf(delivery),
             bytes: raw.length,
             sha256: createHash('sha256').update(raw).digest('hex'),
           }),
@@ -227,7 +227,7 @@ export class Outlet {
       } catch (error) {
         if (!(error instanceof ProduceFailedError && error.tooLarge) || at === forms.length - 1) throw error;
         this.#log.warn(
-          { topic: record.topic, origin: originOf(delivery.fetched), bytes: raw.length },
+          { topic: record.topic, origin: originOf(delivery), bytes: raw.length },
           `record is too large for ${record.topic}: ${at === 0 ? 'compressing it' : 'writing a pointer to its origin instead'}`,
         );
       }

@@ -40,9 +40,9 @@ export class Reader {
   /** False when there is nothing to call the handler for: the record has been settled, or will be. */
   read(delivery: Delivery): boolean {
     if (delivery.decoded) return true;
-    if (delivery.fetched.rawHeaders?.[HEADER.group] !== undefined && !this.#ours(delivery)) return false;
+    if (delivery.rawHeaders?.[HEADER.group] !== undefined && !this.#ours(delivery)) return false;
     try {
-      delivery.value = decode(this.#topics.get(delivery.topic)!, delivery.fetched.raw);
+      delivery.value = decode(this.#topics.get(delivery.topic)!, delivery.raw);
       delivery.decoded = true;
       return true;
     } catch (error) {
@@ -55,7 +55,7 @@ export class Reader {
   #ours(delivery: Delivery): boolean {
     const { settlement, resolved, metrics } = this.#options;
     if (this.#foreign.has(delivery.topic)) return true;
-    const story = readStory(delivery.fetched.rawHeaders);
+    const story = readStory(delivery.rawHeaders);
     if (story === undefined) return true;
     if (story.group === resolved.group) {
       delivery.story = story;

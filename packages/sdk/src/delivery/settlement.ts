@@ -276,7 +276,7 @@ export class Settlement {
         if (!this.#holds(delivery)) return;
         // Only a bug gets here: what is refused for its size has become a pointer, everything else is tried for ever.
         this.#options.log.error(
-          { error, record: originOf(delivery.fetched) },
+          { error, record: originOf(delivery) },
           'the consequence of a failed record could not be produced; the record is kept and tried again in 10 s',
         );
         delivery.state = 'waiting';
@@ -288,7 +288,7 @@ export class Settlement {
   async #bury(delivery: Delivery, reason: DeadLetterReason): Promise<void> {
     const { deadLetterHook, log, clock, metrics, outlet } = this.#options;
     log.warn(
-      { record: originOf(delivery.fetched), class: reason.class, attempts: reason.attempts },
+      { record: originOf(delivery), class: reason.class, attempts: reason.attempts },
       `dead letter: ${reason.message}`,
     );
     if (deadLetterHook !== undefined && delivery.decoded) {
@@ -298,7 +298,7 @@ export class Settlement {
           break;
         } catch (error) {
           delivery.owned.signal.throwIfAborted();
-          log.error({ error, record: originOf(delivery.fetched), attempt }, 'onDeadLetter failed');
+          log.error({ error, record: originOf(delivery), attempt }, 'onDeadLetter failed');
           if (attempt < DEAD_LETTER_HOOK_TRIES) await clock.sleep(1_000 * 2 ** (attempt - 1), delivery.owned.signal);
         }
       }

@@ -150,7 +150,7 @@ export class Tracing {
 }
 
 function contextOf(delivery: Delivery): Context {
-  return propagation.extract(ROOT_CONTEXT, delivery.fetched.rawHeaders ?? {}, getter);
+  return propagation.extract(ROOT_CONTEXT, delivery.rawHeaders ?? {}, getter);
 }
 
 function ending(span: Span): Traced {

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
 import { zstdCompress, zstdDecompress } from 'node:zlib';
 import kafkajs from 'kafkajs';
-import { guardBatchDecoder, standInsFor } from './kafkajs-unreadable.ts';
+import { standInsFor } from './kafkajs-unreadable.ts';
 
 interface Codec {
   compress(encoder: { buffer: Buffer }): Promise<Buffer>;
@@ -97,7 +97,6 @@ let registered = false;
 export function registerCodecs(): void {
   if (registered) return;
   registered = true;
-  guardBatchDecoder();
   const table = kafkajs.CompressionCodecs as Record<number, () => Codec>;
   for (const [id, name] of Object.entries(NAMES)) {
     const given = codecOf(table, Number(id)) ?? OURS[name];

@@ -6,14 +6,15 @@
  * kafkajs's own pauses outlive a generation, so every partition is paused when a join begins, and flows again when its
  * start is known and the worker has not paused it.
  */
-import type { EachBatchPayload, Consumer as KafkaConsumer, KafkaMessage } from 'kafkajs';
+import type { EachBatchPayload, Consumer as KafkaConsumer } from 'kafkajs';
 import type { PortContext } from './kafkajs.ts';
 import { within } from './kafkajs-client.ts';
 import type { Observer } from './kafkajs-observer.ts';
-import { unreadableReason } from './kafkajs-unreadable.ts';
-import { type ConsumerListener, Fetched, type StartPosition, type TopicPartition } from './port.ts';
+import { readParts, type UnreadablePart } from './kafkajs-parts.ts';
+import { type ConsumerListener, ListedRecords, type Records, type StartPosition, type TopicPartition } from './port.ts';
 
 const ALIGN_RETRY_MS = 1_000;
+const NONE = new ListedRecords([]);
 
 /** One assigned partition, in one generation. */
 export interface Owned extends TopicPartition {
@@ -129,18 +130,19 @@ export class Intake {
       void this.#realign(owned);
       return;
     }
-    const records = new Array<Fetched>(messages.length);
-    for (let index = 0; index < messages.length; index++) {
-      const message = messages[index]!;
-      if (unreadableReason(message.value) !== undefined) return this.#batchWithGaps(payload, owned);
-      records[index] = toRecord(topic, partition, message);
+    for (const part of readParts(owned, messages)) {
+      if (!this.#delivers(owned)) return;
+      if (part.records === undefined) {
+        if (!(await this.#stepOver(payload, owned, part))) return;
+      } else {
+        const lastOffset = part.last === last ? Number(batch.lastOffset()) : part.lastOffset;
+        this.#deliver(owned, part.records, lastOffset, Number(batch.highWatermark));
+        payload.resolveOffset(part.last.offset);
+      }
     }
-    const lastOffset = Number(batch.lastOffset());
-    this.#deliver(owned, records, lastOffset, Number(batch.highWatermark));
-    payload.resolveOffset(last.offset);
   }
 
-  #deliver(owned: Owned, records: Fetched[], lastOffset: number, highWatermark: number): void {
+  #deliver(owned: Owned, records: Records, lastOffset: number, highWatermark: number): void {
     const { topic, partition, next } = owned;
     owned.next = lastOffset + 1;
     try {
@@ -151,42 +153,20 @@ export class Intake {
     }
   }
 
-  /** Some of it cannot be read: what can be goes its way in order, the rest is reported and then skipped. */
-  async #batchWithGaps(payload: EachBatchPayload, owned: Owned): Promise<void> {
-    const { topic, partition, messages, highWatermark } = payload.batch;
-    let readable: Fetched[] = [];
-    const flush = () => {
-      const last = readable[readable.length - 1];
-      if (last === undefined) return;
-      this.#deliver(owned, readable, last.offset, Number(highWatermark));
-      payload.resolveOffset(String(last.offset));
-      readable = [];
-    };
-    for (let index = 0; index < messages.length; index++) {
-      const message = messages[index]!;
-      const reason = unreadableReason(message.value);
-      if (reason === undefined) {
-        readable.push(toRecord(topic, partition, message));
-        continue;
-      }
-      flush();
-      const { firstOffset: first, lastOffsetDelta } = contextOf(message);
-      const firstOffset = Math.max(Number(first), owned.next ?? 0);
-      const lastOffset = Number(first) + lastOffsetDelta;
-      if (lastOffset < firstOffset) continue; // another stand-in of a batch that is dealt with
-      if (!this.#delivers(owned)) return;
-      const error = new Error(`the batch ${topic}/${partition}, offsets ${firstOffset} to ${lastOffset}: ${reason}`);
-      this.#options.context.log.error({ topic, partition, firstOffset, lastOffset }, `${error.message}; it is skipped`);
-      await this.#whileBeating(
-        payload,
-        this.#options.listener.unreadable({ topic, partition, firstOffset, lastOffset, error }),
-      );
-      if (this.#owned.get(keyOf(topic, partition)) !== owned || owned.next === undefined) return;
-      if (owned.next <= lastOffset) owned.next = lastOffset + 1;
-      payload.resolveOffset(String(lastOffset));
-      if (!this.#delivers(owned)) return;
-    }
-    flush();
+  /** Reports a batch that cannot be read. @returns false when the partition was lost meanwhile */
+  async #stepOver(payload: EachBatchPayload, owned: Owned, part: UnreadablePart): Promise<boolean> {
+    const { topic, partition } = owned;
+    const { lastOffset } = part;
+    const firstOffset = Math.max(part.firstOffset, owned.next ?? 0);
+    if (lastOffset < firstOffset) return true; // another stand-in of a batch that is dealt with
+    const error = new Error(`the batch ${topic}/${partition}, offsets ${firstOffset} to ${lastOffset}: ${part.reason}`);
+    this.#options.context.log.error({ topic, partition, firstOffset, lastOffset }, `${error.message}; it is skipped`);
+    const report = this.#options.listener.unreadable({ topic, partition, firstOffset, lastOffset, error });
+    await this.#whileBeating(payload, report);
+    if (this.#owned.get(keyOf(topic, partition)) !== owned || owned.next === undefined) return false;
+    if (owned.next <= lastOffset) owned.next = lastOffset + 1;
+    payload.resolveOffset(String(lastOffset));
+    return true;
   }
 
   async #whileBeating(payload: EachBatchPayload, work: Promise<void>): Promise<void> {
@@ -209,7 +189,7 @@ export class Intake {
     if (!owned || !this.#delivers(owned) || this.#fetches <= owned.seekAt) return;
     const lastOffset = Number(payload.lastOffset);
     if (owned.next === undefined || lastOffset < owned.next) return;
-    this.#deliver(owned, [], lastOffset, Number(payload.highWatermark));
+    this.#deliver(owned, NONE, lastOffset, Number(payload.highWatermark));
   }
 
   /**
@@ -260,21 +240,4 @@ export class Intake {
     if (!this.#options.isOpen() || owned.next === undefined || owned.paused || owned.aligning) return;
     this.#consumer.resume([{ topic: owned.topic, partitions: [owned.partition] }]);
   }
-}
-
-function toRecord(topic: string, partition: number, message: KafkaMessage): Fetched {
-  return new Fetched(
-    topic,
-    partition,
-    Number(message.offset),
-    Number(message.timestamp),
-    message.key,
-    message.value,
-    message.headers,
-  );
-}
-
-/** kafkajs gives every record the head of its batch, which its typings leave out. */
-function contextOf(message: KafkaMessage): { firstOffset: string; lastOffsetDelta: number } {
-  return (message as unknown as { batchContext: { firstOffset: string; lastOffsetDelta: number } }).batchContext;
 }

@@ -19,6 +19,7 @@ import type { PortContext } from './kafkajs.ts';
 import { assigners } from './kafkajs-assigner.ts';
 import { type Client, createClient, RETRY, within } from './kafkajs-client.ts';
 import { Commits } from './kafkajs-commits.ts';
+import { readFetchesOf } from './kafkajs-fetch.ts';
 import { Intake } from './kafkajs-intake.ts';
 import type { Observer } from './kafkajs-observer.ts';
 import type {
@@ -141,6 +142,7 @@ export class Membership {
       partitionAssigners: assigners(
         (cluster) => {
           this.#cluster = cluster;
+          readFetchesOf(cluster);
         },
         {
           joining: () => this.#joinBegins(),

@@ -5,7 +5,7 @@
  * Who calls whom: the worker calls `Consumer`, `Producer`, `Admin`; the adapter calls the worker's `ConsumerListener`.
  */
 
-/** One fetched record. The adapter makes exactly one of these per record; delivery fills in the rest (no copies). */
+/** One fetched record, as it was on the wire. */
 export class Fetched {
   readonly topic: string;
   readonly partition: number;
@@ -36,6 +36,69 @@ export class Fetched {
   }
 }
 
+/**
+ * Records of one fetch, by their index: an adapter that reads the bytes itself keeps columns (record-columns.ts) and makes
+ * no object for a record that only waits. A `Fetched` comes into being when somebody looks at one.
+ */
+export interface Records extends Iterable<Fetched> {
+  readonly length: number;
+  /** Rising. */
+  offset(index: number): number;
+  timestamp(index: number): number;
+  key(index: number): Buffer | null;
+  value(index: number): Buffer | null;
+  headers(index: number): RawHeaders | undefined;
+  /** Length of key and value. */
+  bytes(index: number): number;
+  at(index: number): Fetched;
+}
+
+/** Records that are objects already. */
+export class ListedRecords implements Records {
+  readonly #list: readonly Fetched[];
+
+  constructor(list: readonly Fetched[]) {
+    this.#list = list;
+  }
+
+  get length(): number {
+    return this.#list.length;
+  }
+
+  offset(index: number): number {
+    return this.at(index).offset;
+  }
+
+  timestamp(index: number): number {
+    return this.at(index).timestamp;
+  }
+
+  key(index: number): Buffer | null {
+    return this.at(index).rawKey;
+  }
+
+  value(index: number): Buffer | null {
+    return this.at(index).raw;
+  }
+
+  headers(index: number): RawHeaders | undefined {
+    return this.at(index).rawHeaders;
+  }
+
+  bytes(index: number): number {
+    const { raw, rawKey } = this.at(index);
+    return (raw?.length ?? 0) + (rawKey?.length ?? 0);
+  }
+
+  at(index: number): Fetched {
+    return this.#list[index]!;
+  }
+
+  [Symbol.iterator](): Iterator<Fetched> {
+    return this.#list[Symbol.iterator]();
+  }
+}
+
 export type RawHeaders = Readonly<Record<string, Buffer | string | (Buffer | string)[] | undefined>>;
 
 export interface TopicPartition {
@@ -45,7 +108,7 @@ export interface TopicPartition {
 
 export interface FetchedBatch extends TopicPartition {
   /** In offset order; may be empty (all filtered: markers, aborted transactions, compaction). */
-  readonly records: readonly Fetched[];
+  readonly records: Records;
   /** Everything up to and including this offset is covered by the batch, also where no record exists. */
   readonly lastOffset: number;
   /** The partition's end offset when the batch was fetched. */

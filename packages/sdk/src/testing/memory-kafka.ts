@@ -17,6 +17,7 @@ import {
   Fetched,
   type GroupDescription,
   type KafkaPort,
+  ListedRecords,
   type Producer,
   type ProducerRecord,
   type StartPosition,
@@ -313,9 +314,11 @@ class MemoryConsumer implements Consumer {
       this.#listener.records({
         topic: position.topic,
         partition: position.partition,
-        records: stored.map(
-          (each) =>
-            new Fetched(each.topic, each.partition, each.offset, each.timestamp, each.key, each.value, each.headers),
+        records: new ListedRecords(
+          stored.map(
+            (each) =>
+              new Fetched(each.topic, each.partition, each.offset, each.timestamp, each.key, each.value, each.headers),
+          ),
         ),
         lastOffset: last.offset,
         highWatermark: log.length,

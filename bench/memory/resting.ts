@@ -1,14 +1,15 @@
 /** Resident memory of a hello-world worker, from `dist` on plain node: joined, a thousand records handled, then at rest. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Kafka, logLevel } from 'kafkajs';
-import { startDevBroker } from './load.ts';
-import { median, table, type Verdict, verdict } from './rounds.ts';
+import { startDevBroker } from '../load.ts';
+import { median, table, type Verdict, verdict } from '../rounds.ts';
+import { residentMb } from './child-worker.ts';
 
-const BUILT = fileURLToPath(new URL('../packages/sdk/dist/index.js', import.meta.url));
+const BUILT = fileURLToPath(new URL('../../packages/sdk/dist/index.js', import.meta.url));
 const HELLO = fileURLToPath(new URL('./hello-worker.js', import.meta.url));
 
 export async function memory(options: { rounds: number }): Promise<{ verdicts: readonly Verdict[]; text: string }> {
@@ -79,9 +80,4 @@ async function restingMb(): Promise<{ joined: number; worked: number }> {
     }
     await broker.stop();
   }
-}
-
-function residentMb(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return (Number(/VmRSS:\s+(\d+)/.exec(status)![1]) * 1024) / 1e6;
 }

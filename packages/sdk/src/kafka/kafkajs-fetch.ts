@@ -1,0 +1,239 @@
+/**
+ * Reads the answers to a consumer's fetches in place of kafkajs, which makes some twenty objects for every record (half
+ * of what a worker costs that does nothing). kafkajs gets one message for each record batch, with just what it looks at:
+ * the last offset, so that positions, seeks and lag are what they were. The intake reads the records of the
+ * batches, where they lie, into columns (record-columns.ts).
+ *
+ * The way in is the `Cluster` that kafkajs hands to partition assigners: its brokers look their requests up in a method
+ * that can be replaced, for this one client; other clients in the process are left alone. If a broker has no such method
+ * (a fork), or a log holds messages of before Kafka 0.11, kafkajs reads the fetch itself.
+ */
+import { describeError } from '@weir/core';
+import kafkajs, { type Broker, type Cluster } from 'kafkajs';
+import { unreadableReason } from './kafkajs-unreadable.ts';
+import { isAbortMarker, MAGIC, MAGIC_AT, type RecordBatch, readBatches } from './record-batch.ts';
+
+/** A record batch as one of kafkajs's messages. */
+export class WholeBatch {
+  /** kafkajs drops messages before the position that it asked for; a batch that begins before it must not be. */
+  readonly offset: string;
+  /** Nothing in it is anybody's work (a marker, an aborted transaction, all compacted away): kafkajs steps over it. */
+  readonly isControlRecord: boolean;
+  readonly key = null;
+  readonly value = null;
+  /** Decompressed. */
+  readonly batch: RecordBatch;
+  /** Why it cannot be read; undefined when, so far, it can. */
+  readonly unreadable: string | undefined;
+
+  constructor(batch: RecordBatch, isNobodys: boolean, unreadable: string | undefined) {
+    this.offset = String(batch.lastOffset);
+    this.isControlRecord = isNobodys;
+    this.batch = batch;
+    this.unreadable = unreadable;
+  }
+}
+
+interface Transaction {
+  readonly producerId: bigint;
+  readonly firstOffset: number;
+}
+
+interface Protocol {
+  readonly request: { readonly apiVersion: number };
+  readonly response: { decode(data: Buffer): Promise<unknown>; parse(data: unknown): Promise<unknown> };
+}
+type MakeProtocol = (request: unknown) => Protocol;
+type LookUp = (apiKey: number, definition: unknown) => MakeProtocol;
+type InnerBroker = Broker & { lookupRequest?: LookUp };
+
+const FETCH = 1;
+const watched = new WeakSet<object>();
+
+/** From now on the cluster's fetches are read here. */
+export function readFetchesOf(cluster: Cluster): void {
+  if (watched.has(cluster)) return;
+  watched.add(cluster);
+  const { findBroker } = cluster;
+  cluster.findBroker = async (node) => {
+    const broker = await findBroker.call(cluster, node);
+    readFetchesBy(broker);
+    return broker;
+  };
+}
+
+function readFetchesBy(broker: InnerBroker): void {
+  if (watched.has(broker)) return;
+  watched.add(broker);
+  let lookUp = broker.lookupRequest;
+  if (typeof lookUp !== 'function') return;
+  const ours: LookUp = (apiKey, definition) => {
+    const make = lookUp!(apiKey, definition);
+    return apiKey === FETCH ? (request) => readHere(make(request)) : make;
+  };
+  // kafkajs sets it anew with every connection.
+  Object.defineProperty(broker, 'lookupRequest', {
+    configurable: true,
+    enumerable: true,
+    get: () => ours,
+    set: (value: LookUp) => {
+      lookUp = value;
+    },
+  });
+}
+
+function readHere(protocol: Protocol): Protocol {
+  const { request, response } = protocol;
+  return {
+    ...protocol,
+    response: {
+      parse: (data) => response.parse(data),
+      decode: async (data) => (await readFetch(request.apiVersion, data)) ?? response.decode(data),
+    },
+  };
+}
+
+/**
+ * @param version  of the Fetch API
+ * @returns        what kafkajs makes of the answer, with whole batches for messages; undefined when it has to read it itself
+ */
+export async function readFetch(version: number, data: Buffer): Promise<FetchAnswer | undefined> {
+  if (version < 4 || version > 11) return undefined;
+  const cursor = new Cursor(data);
+  const throttleMs = cursor.int32();
+  const head = version >= 7 ? { errorCode: cursor.int16(), sessionId: cursor.int32() } : {};
+  const responses: FetchAnswer['responses'] = [];
+  for (let topics = cursor.int32(); topics > 0; topics--) {
+    const topicName = cursor.text();
+    const partitions: FetchedPartition[] = [];
+    for (let count = cursor.int32(); count > 0; count--) {
+      const partition = cursor.int32();
+      const errorCode = cursor.int16();
+      const highWatermark = String(cursor.int64());
+      const lastStableOffset = String(cursor.int64());
+      const lastStartOffset = version >= 5 ? { lastStartOffset: String(cursor.int64()) } : {};
+      const aborted: Transaction[] = [];
+      for (let left = cursor.int32(); left > 0; left--)
+        aborted.push({ producerId: cursor.int64(), firstOffset: Number(cursor.int64()) });
+      const replica = version >= 11 ? { preferredReadReplica: cursor.int32() } : {};
+      const batches = cursor.batches();
+      if (batches === undefined) return undefined;
+      partitions.push({
+        partition,
+        errorCode,
+        highWatermark,
+        lastStableOffset,
+        ...lastStartOffset,
+        ...replica,
+        // What was aborted is nobody's already.
+        abortedTransactions: [],
+        messages: await messagesFor(batches, aborted),
+      });
+    }
+    responses.push({ topicName, partitions });
+  }
+  // Since version 8 it is for the client to wait.
+  const throttle =
+    version >= 8 ? { throttleTime: 0, clientSideThrottleTime: throttleMs } : { throttleTime: throttleMs };
+  return { ...throttle, ...head, responses };
+}
+
+interface FetchedPartition {
+  readonly partition: number;
+  readonly errorCode: number;
+  readonly highWatermark: string;
+  readonly lastStableOffset: string;
+  readonly lastStartOffset?: string;
+  readonly preferredReadReplica?: number;
+  readonly abortedTransactions: readonly [];
+  readonly messages: WholeBatch[];
+}
+
+export interface FetchAnswer {
+  readonly throttleTime: number;
+  readonly clientSideThrottleTime?: number;
+  readonly errorCode?: number;
+  readonly sessionId?: number;
+  readonly responses: { readonly topicName: string; readonly partitions: FetchedPartition[] }[];
+}
+
+/** An aborted transaction lasts from its first offset to its marker, whatever other producers write in between. */
+async function messagesFor(batches: readonly RecordBatch[], aborted: Transaction[]): Promise<WholeBatch[]> {
+  const messages: WholeBatch[] = [];
+  aborted.sort((a, b) => a.firstOffset - b.firstOffset);
+  let begun = 0;
+  const dead = new Set<bigint>();
+  for (const batch of batches) {
+    while (begun < aborted.length && aborted[begun]!.firstOffset <= batch.lastOffset)
+      dead.add(aborted[begun++]!.producerId);
+    if (batch.isControl) {
+      if (isAbortMarker(batch)) dead.delete(batch.producerId);
+      messages.push(new WholeBatch(batch, true, undefined));
+    } else if (batch.count === 0 || (batch.inTransaction && dead.has(batch.producerId)))
+      messages.push(new WholeBatch(batch, true, undefined));
+    else if (batch.codec === 0) messages.push(new WholeBatch(batch, false, undefined));
+    else messages.push(await decompressed(batch));
+  }
+  return messages;
+}
+
+/**
+ * Codecs are in kafkajs's table. Ours (kafkajs-codecs.ts) give bytes with a reason for what they cannot read; one that
+ * the application has registered since may throw.
+ */
+async function decompressed(batch: RecordBatch): Promise<WholeBatch> {
+  const table = kafkajs.CompressionCodecs as Record<number, (() => Codec) | undefined>;
+  const codec = table[batch.codec];
+  if (codec === undefined) return new WholeBatch(batch, false, `its codec ${batch.codec} is not known`);
+  try {
+    const bytes = await codec().decompress(batch.bytes.subarray(batch.begin, batch.end));
+    return new WholeBatch({ ...batch, bytes, begin: 0, end: bytes.length }, false, unreadableReason(bytes));
+  } catch (error) {
+    return new WholeBatch(batch, false, `its codec ${batch.codec} has failed: ${describeError(error)}`);
+  }
+}
+
+interface Codec {
+  decompress(buffer: Buffer): Promise<Buffer>;
+}
+
+class Cursor {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  int16(): number {
+    this.#at += 2;
+    return this.#bytes.readInt16BE(this.#at - 2);
+  }
+
+  int32(): number {
+    this.#at += 4;
+    return this.#bytes.readInt32BE(this.#at - 4);
+  }
+
+  int64(): bigint {
+    this.#at += 8;
+    return this.#bytes.readBigInt64BE(this.#at - 8);
+  }
+
+  text(): string {
+    const length = this.int16();
+    this.#at += Math.max(0, length);
+    return this.#bytes.toString('utf8', this.#at - Math.max(0, length), this.#at);
+  }
+
+  /** Undefined when they are of an older format. */
+  batches(): RecordBatch[] | undefined {
+    const length = this.int32();
+    const begin = this.#at;
+    const end = begin + length;
+    if (length <= 0 || end > this.#bytes.length) return [];
+    this.#at = end;
+    if (begin + MAGIC_AT < end && this.#bytes[begin + MAGIC_AT] !== MAGIC) return undefined;
+    return readBatches(this.#bytes, begin, end);
+  }
+}
