@@ -16,9 +16,9 @@ import {
   writeThrough,
 } from '@weir/contracts';
 import { systemRandom } from '@weir/core';
-import { openTable, type Table, TableAheadOfLogError } from '@weir/lake';
+import { openTableAt, type Table, TableAheadOfLogError } from '@weir/lake';
 import { bytes, defineWorker, rawStory, type Topology, topic } from '@weir/sdk';
-import { type ObjectStore, openStore } from '@weir/storage';
+import type { ObjectStore } from '@weir/storage';
 import { dlqHandlerConfig } from './config.ts';
 import { letterOf } from './letter.ts';
 import { routesOf } from './routes.ts';
@@ -63,10 +63,10 @@ export function dlqHandler(topology: Topology) {
     config: dlqHandlerConfig,
 
     async open({ config, log, clock, registry, epoch }): Promise<DlqHandlerResources> {
-      const store = await openStore(config.TABLES_URL, { ...storeAccess(config.TABLES_URL, config), clock, log });
+      const { TABLES_URL: url } = config;
       const spec = deadLetters;
-      const random = systemRandom;
-      const table = await openTable({ store, path: spec.name, spec, clock, log, random, createIfMissing: true });
+      const access = { ...storeAccess(url, config), clock, log, random: systemRandom };
+      const { store, table } = await openTableAt(url, { spec, createIfMissing: true, ...access });
       return { store, table, tableMetrics: createTableMetrics(registry, spec.name, clock), epoch };
     },
 

@@ -20,9 +20,9 @@ import {
   xactEvents,
 } from '@weir/contracts';
 import { systemRandom } from '@weir/core';
-import { openTable, type Table, TableAheadOfLogError } from '@weir/lake';
+import { openTableAt, type Table, TableAheadOfLogError } from '@weir/lake';
 import { defineWorker } from '@weir/sdk';
-import { type ObjectStore, openStore } from '@weir/storage';
+import type { ObjectStore } from '@weir/storage';
 import { ingesterConfig } from './config.ts';
 import { createMetrics, type IngesterMetrics } from './metrics.ts';
 import { type Reading, readEvent } from './reading.ts';
@@ -51,17 +51,10 @@ export const eventIngester = defineWorker({
   config: ingesterConfig,
 
   async open({ config, log, clock, registry, epoch }): Promise<IngesterResources> {
-    const store = await openStore(config.TABLES_URL, { ...storeAccess(config.TABLES_URL, config), clock, log });
+    const { TABLES_URL: url } = config;
     const spec = xactEvents;
-    const table = await openTable({
-      store,
-      path: spec.name,
-      spec,
-      clock,
-      log,
-      random: systemRandom,
-      createIfMissing: true,
-    });
+    const access = { ...storeAccess(url, config), clock, log, random: systemRandom };
+    const { store, table } = await openTableAt(url, { spec, createIfMissing: true, ...access });
     const tableMetrics = createTableMetrics(registry, spec.name, clock);
     return { store, table, tableMetrics, metrics: createMetrics(registry), epoch };
   },

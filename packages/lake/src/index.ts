@@ -13,6 +13,7 @@ export {
   TableSpecInvalidError,
 } from './errors.ts';
 export { KEY_INDEX_BOUND, type KeyIndexBound } from './key-index.ts';
+export { type OpenTableAtOptions, openTableAt } from './open-at.ts';
 export type { Row } from './row.ts';
 export type { ReadRow, ScanOptions } from './scan.ts';
 export type { Source } from './source.ts';

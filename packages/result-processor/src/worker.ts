@@ -17,9 +17,9 @@ import {
   xactAttachments,
 } from '@weir/contracts';
 import { systemRandom } from '@weir/core';
-import { openTable, type Table, TableAheadOfLogError } from '@weir/lake';
+import { openTableAt, type Table, TableAheadOfLogError } from '@weir/lake';
 import { defineWorker } from '@weir/sdk';
-import { type ObjectStore, openStore } from '@weir/storage';
+import type { ObjectStore } from '@weir/storage';
 import { resultProcessorConfig } from './config.ts';
 import { attachmentRow } from './row.ts';
 
@@ -43,17 +43,10 @@ export const resultProcessor = defineWorker({
   config: resultProcessorConfig,
 
   async open({ config, log, clock, registry, epoch }): Promise<ResultProcessorResources> {
-    const store = await openStore(config.TABLES_URL, { ...storeAccess(config.TABLES_URL, config), clock, log });
+    const { TABLES_URL: url } = config;
     const spec = xactAttachments;
-    const table = await openTable({
-      store,
-      path: spec.name,
-      spec,
-      clock,
-      log,
-      random: systemRandom,
-      createIfMissing: true,
-    });
+    const access = { ...storeAccess(url, config), clock, log, random: systemRandom };
+    const { store, table } = await openTableAt(url, { spec, createIfMissing: true, ...access });
     return { store, table, tableMetrics: createTableMetrics(registry, spec.name, clock), epoch };
   },
 

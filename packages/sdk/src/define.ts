@@ -235,7 +235,10 @@ interface CommonSpec<C extends Consumes, P extends Topics, D extends Dependencie
   start?: 'earliest' | 'latest';
   /** The service's settings: a zod object whose keys are the variables' names. */
   config?: S;
-  /** Opens what the handler needs (stores, tables). Called once; `close` is called after the drain. */
+  /**
+   * Opens what the handler needs (stores, tables); `close` is called after the drain. A failure that passes by itself (a
+   * store or a database that is away) is waited for: it is called again then, so leave nothing open when you throw.
+   */
   open?(init: OpenInit<z.output<S>>): Promise<R>;
   close?(resources: R): Promise<void>;
   /** Awaited at every assignment before its first record: load what belongs to these partitions. */

@@ -45,6 +45,7 @@ import { DeadLetterCalls } from './member/dead-letter-calls.ts';
 import { readGauges } from './member/gauges.ts';
 import { Holdings, type LostReason } from './member/holdings.ts';
 import { MemoryWatch } from './member/memory-watch.ts';
+import { openPatiently } from './member/opening.ts';
 import { Quiet } from './member/quiet.ts';
 import { Signals } from './member/signals.ts';
 import { standingOf } from './member/standing.ts';
@@ -135,6 +136,8 @@ class GroupMember implements RunningWorker, ConsumerListener {
   #aborted = false;
   #resources: unknown;
   #opened = false;
+  /** While what the handler works with cannot be opened: why. */
+  #waitsFor: string | undefined;
   #saturated = false;
   /** Dependencies without keys: the whole worker waits for them. */
   readonly #plain: readonly string[];
@@ -288,8 +291,8 @@ class GroupMember implements RunningWorker, ConsumerListener {
     this.#phase = 'running';
     const { worker } = this.#resolved;
     if (this.#options.resources !== undefined) this.#resources = this.#options.resources;
-    else if (worker.open !== undefined)
-      this.#resources = await worker.open({
+    else if (worker.open !== undefined) {
+      const init = {
         config: this.#resolved.config,
         log: this.#log,
         clock: this.#clock,
@@ -298,7 +301,18 @@ class GroupMember implements RunningWorker, ConsumerListener {
         registry: this.#metrics.registry,
         epoch: this.#resolved.epoch,
         signal: this.#opening.signal,
+      };
+      this.#resources = await openPatiently({
+        open: () => worker.open?.(init),
+        registry: this.#metrics.registry,
+        clock: this.#clock,
+        log: this.#log,
+        signal: this.#opening.signal,
+        waits: (what) => {
+          this.#waitsFor = what;
+        },
       });
+    }
     this.#opened = true;
     this.#host.resources = this.#resources;
     if (this.#stopping) return;
@@ -364,9 +378,11 @@ class GroupMember implements RunningWorker, ConsumerListener {
       ? `all ${slots} handler slots are stuck past their timeout`
       : this.#phase !== 'running'
         ? this.#phase
-        : this.#joined
-          ? `${status.state}, ${this.#intake.size} partition(s)${status.detail === '' ? '' : `: ${status.detail}`}`
-          : `${status.state}: ${status.detail}`;
+        : this.#waitsFor !== undefined
+          ? `not started yet: ${this.#waitsFor}`
+          : this.#joined
+            ? `${status.state}, ${this.#intake.size} partition(s)${status.detail === '' ? '' : `: ${status.detail}`}`
+            : `${status.state}: ${status.detail}`;
     return { live, ready, detail };
   }
 
