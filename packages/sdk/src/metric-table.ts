@@ -155,7 +155,7 @@ export const SDK_METRICS = {
   weir_handed_over_total: {
     type: 'counter',
     labels: ['group'],
-    help: 'Records in hand that went to another member unfinished. A rise means handlers slower than the revoke wait.',
+    help: 'Records begun here that another member will do again. A rise means handlers slower than the revoke wait.',
   },
   weir_skipped_other_group_total: {
     type: 'counter',

@@ -27,6 +27,7 @@ export class Ledger {
   #head = 0;
   #tail = 0;
   #ahead = 0;
+  #inherited = 0;
   #next: number;
   /** What former owners finished above the start, and how far into it we are. */
   readonly #before: readonly DoneRange[];
@@ -66,6 +67,11 @@ export class Ledger {
     return this.#ahead;
   }
 
+  /** Finished here; what a former owner did does not count. */
+  get finished(): number {
+    return this.#head + this.#ahead - this.#inherited;
+  }
+
   /** Whether anything above the watermark is known to be done: finished here, or by a former owner and not fetched yet. */
   get knowsAhead(): boolean {
     return this.#ahead > 0 || (this.#before.at(-1)?.to ?? 0) > this.#next;
@@ -79,6 +85,7 @@ export class Ledger {
     if (offset < this.#next) return REDELIVERED;
     const slot = this.#enter(offset);
     if (!this.#doneBefore(offset)) return slot;
+    this.#inherited++;
     this.finish(slot);
     return DONE_BEFORE;
   }

@@ -46,6 +46,8 @@ export class Owned implements TopicPartition {
   committed: number;
   /** Records above it that the commit called done. */
   committedAhead = 0;
+  /** Records that were finished when it was made: what has been finished since, the next owner does again. */
+  committedFinished = 0;
   committedAtMs = Number.NEGATIVE_INFINITY;
   /** What the last acknowledged commit said about its owner; undefined when nobody knows. */
   told: OwnerState | undefined;

@@ -127,7 +127,7 @@ describe('assign', () => {
     );
   });
 
-  test('no member is heavier than the mean and one partition, give or take a tenth', () => {
+  test('no member is heavier than the mean and one partition, give or take a fifth', () => {
     const claimed = fc.array(fc.nat(11), { minLength: 40, maxLength: 40 });
     fc.assert(
       fc.property(partitionsOf(['t'], 40), fc.integer({ min: 1, max: 12 }), claimed, (partitions, count, claims) => {
@@ -145,7 +145,7 @@ describe('assign', () => {
         const most = Math.max(0, ...partitions.map(weight));
         // Rounding of loads (half a step, 4.4 %) and the little that every partition weighs come on top.
         for (const share of assign(members, partitions, loadOf).values())
-          expect(sum(share)).toBeLessThanOrEqual((1.15 * mean + 1.5 * most) * 1.1);
+          expect(sum(share)).toBeLessThanOrEqual((1.25 * mean + 1.5 * most) * 1.1);
       }),
       { numRuns: 1_000 },
     );

@@ -29,8 +29,11 @@ export interface AssignerMember {
 
 /** Every partition weighs a little, this share of the mean load: idle ones are dealt out evenly as well. */
 const BASE_SHARE = 0.05;
-/** Members that had partitions before are out of balance when their loads differ by this share of a mean member's load… */
-const SPREAD = 0.1;
+/**
+ * Members that had partitions before are out of balance when their loads differ by this share of a mean member's load
+ * (the rates of a young group are no better than that)…
+ */
+const SPREAD = 0.2;
 /** …and a partition moves between them only when the heavier one gets lighter by this share of the partition's weight. */
 const GAIN_SHARE = 0.5;
 /** Sums of fractions differ in their last digits. */

@@ -83,6 +83,8 @@ export class Membership {
   #mayHold = false;
   #held: Promise<void> | undefined;
   #assigning: Promise<unknown> = Promise.resolve();
+  /** From a join's end until records may flow. */
+  #taking: Promise<void> | undefined;
   #rebalanceSeen = false;
   #leader = false;
   #rejoinWanted = false;
@@ -143,6 +145,7 @@ export class Membership {
         (cluster) => {
           this.#cluster = cluster;
           readFetchesOf(cluster);
+          this.#delayFetches(cluster);
         },
         {
           joining: () => this.#joinBegins(),
@@ -278,6 +281,19 @@ export class Membership {
     this.#epoch++;
   }
 
+  /**
+   * A fetch right after a join finds every partition paused, because where to begin is being read; kafkajs then sleeps
+   * for the longest time that a fetch may wait, which made up most of the time that a rebalance cost. So the fetch waits
+   * for us instead: the first thing it does is to ask its cluster, which is this membership's own, for fresh metadata.
+   */
+  #delayFetches(cluster: Cluster): void {
+    const refresh = cluster.refreshMetadataIfNecessary.bind(cluster);
+    cluster.refreshMetadataIfNecessary = async () => {
+      if (this.#taking) await within(this.#context.clock, this.#context.settings.fetchMaxWaitMs, this.#taking);
+      await refresh();
+    };
+  }
+
   #claim(): Claim {
     const { generation, partitions } = this.#owned;
     const standing = this.#options.standing?.();
@@ -346,7 +362,12 @@ export class Membership {
       .filter(([, { topic, partition }]) => !this.#intake.get(topic, partition))
       .map(([, one]) => one);
     if (lost.length > 0) this.#lose(lost, 'rebalance');
-    this.#take(epoch, lost).catch((error: unknown) => this.#over('crash', error));
+    const taking = this.#take(epoch, lost)
+      .catch((error: unknown) => this.#over('crash', error))
+      .finally(() => {
+        if (this.#taking === taking) this.#taking = undefined;
+      });
+    this.#taking = taking;
   }
 
   /** From a finished join to flowing records. */

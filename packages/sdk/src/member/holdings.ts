@@ -75,18 +75,19 @@ export class Holdings {
     const { intake, meter, settlement, metrics, resolved, log, abortCalls } = this.#options;
     const error = new Error(`the partition was given up (${reason})`);
     const gone: TopicPartition[] = [];
-    let unfinished = 0;
+    let again = 0;
     for (const each of partitions) {
       const owned = intake.give(each, error);
       if (owned === undefined) continue;
       gone.push({ topic: each.topic, partition: each.partition });
       meter.released(each);
-      unfinished += owned.running + owned.settling;
+      // Under way, or finished since the last commit: nobody will know that it was done.
+      again += owned.running + owned.settling + owned.ledger.finished - owned.committedFinished;
     }
     if (gone.length === 0) return;
     abortCalls(error, (delivery) => !delivery.owned.alive);
     settlement.lost();
-    if (unfinished > 0) metrics.handedOver(unfinished);
+    if (again > 0) metrics.handedOver(again);
     resolved.worker.revoked?.(gone, this.#context());
     if (reason === 'session')
       log.warn(
