@@ -9,7 +9,7 @@ import { Crew, type CrewOptions, PARTITIONS, type Step } from './crew.ts';
 
 const SIZES = [2, 3, 6, 3, 1];
 /** How long the group is watched after it has settled. */
-const WATCH_MS = 1_500;
+const WATCH_MS = 1_000;
 const LONGEST_GAP_MS = 1_000;
 const ROUNDS = 3;
 

@@ -160,6 +160,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
         standingOf({
           leaving: this.#stopping,
           intake: this.#intake,
+          meter: this.#meter,
           signals: this.#signals,
           catchUpMs: resolved.scaling.catchUpMs,
         }),

@@ -6,21 +6,23 @@
  */
 import type { Intake } from '../delivery/intake.ts';
 import type { Standing } from '../kafka/port.ts';
+import type { LoadMeter } from '../scaling/meter.ts';
 import type { Signals } from './signals.ts';
 
 export interface StandingOptions {
   readonly leaving: boolean;
   readonly intake: Intake;
+  readonly meter: LoadMeter;
   readonly signals: Signals;
   readonly catchUpMs: number;
 }
 
-export function standingOf({ leaving, intake, signals, catchUpMs }: StandingOptions): Standing {
+export function standingOf({ leaving, intake, meter, signals, catchUpMs }: StandingOptions): Standing {
   return {
     leaving,
     loadOf(partition) {
       const owned = intake.get(partition);
-      if (owned === undefined || owned.end < 0) return undefined;
+      if (owned === undefined || owned.end < 0 || !meter.knowsArrivals(partition)) return undefined;
       const { watermark } = owned.ledger;
       const { arrivalPerSecond, laneRate, lanes, limit, doneAhead, deferred, dueAt } = signals.of(owned, watermark);
       const backlog = dueAt === undefined ? Math.max(0, owned.end - watermark - doneAhead - deferred) : 0;

@@ -62,7 +62,7 @@ describe('arrival rate', () => {
     const meter = new LoadMeter({ clock });
     const previous = { ...facts, sentAt: 0, arrivalPerSecond: 40, laneRate: 5, bestRate: 50, p95Seconds: 0.4 };
     meter.assigned(tp, previous);
-    expect(meter.arrivalPerSecond(tp)).toBe(40);
+    expect(meter.arrivalPerSecond(tp)).toBeCloseTo(40, 9);
     expect(meter.laneRate).toBe(5);
     expect(meter.p95Seconds).toBe(0.4);
     meter.handled(tp, 1, 0.1);

@@ -96,8 +96,10 @@ export class LoadMeter {
     partitions.set(partition, {
       end: undefined,
       seenAtMs: 0,
-      rate: previous?.arrivalPerSecond ?? 0,
-      weight: previous ? 1 : 0,
+      // Worth as much as what we would have seen in the shortest time that is trusted: the former owner may have been
+      // young himself, and too low a rate that counts as old would take minutes to come right.
+      rate: (previous?.arrivalPerSecond ?? 0) * this.#trustedWeight,
+      weight: previous ? this.#trustedWeight : 0,
       lanes: 0,
       lanesBefore: previous?.lanes ?? 0,
       lanesWindow: this.#lanesWindow(),
@@ -191,8 +193,16 @@ export class LoadMeter {
   arrivalPerSecond({ topic, partition }: TopicPartition): number {
     const arrivals = this.#partitions.get(topic)?.get(partition);
     if (!arrivals || arrivals.weight === 0) return 0;
-    const least = 1 - 0.5 ** (FIRST_ARRIVALS_MS / this.#arrivalHalfLifeMs);
-    return arrivals.rate / Math.max(arrivals.weight, least);
+    return arrivals.rate / Math.max(arrivals.weight, this.#trustedWeight);
+  }
+
+  /** Whether λ of a partition is more than a beginning: before that it is too low. */
+  knowsArrivals({ topic, partition }: TopicPartition): boolean {
+    return (this.#partitions.get(topic)?.get(partition)?.weight ?? 0) >= this.#trustedWeight * (1 - 1e-9);
+  }
+
+  get #trustedWeight(): number {
+    return 1 - 0.5 ** (FIRST_ARRIVALS_MS / this.#arrivalHalfLifeMs);
   }
 
   /** r; 0 when nothing is known. */
