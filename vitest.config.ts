@@ -6,7 +6,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['source'] } },
   test: {
     include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'],
-    // Seeded chaos takes minutes and wants the machine for itself: WEIR_CHAOS=1 npx vitest run test/chaos
+    // Seeded chaos takes minutes and wants the machine for itself; .ci/run runs it by itself: WEIR_CHAOS=1 npx vitest run test/chaos
     exclude: ['**/node_modules/**', ...(process.env.WEIR_CHAOS ? [] : ['test/chaos/{chaos,mutations}.test.ts'])],
     pool: 'forks',
     testTimeout: 30_000,

@@ -140,7 +140,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 61,
     seconds: 4,
     subject: 'tasks',
-    faults: ['slowProduces', 'kill'],
+    faults: ['slowProduces'],
     mix: { ...QUIET },
     env: { WEIR_SIGNAL_INTERVAL_MS: '50' },
   },

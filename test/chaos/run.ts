@@ -63,7 +63,7 @@ export interface RunResult {
 const MOST_PROCESSES = 3;
 const WATCH_MS = 300;
 /** How long a broken guarantee may take to show after the last fault: a session has to end, and somebody to take over. */
-const AFTERMATH_MS = 12_000;
+const AFTERMATH_MS = 30_000;
 const KINDS: Readonly<Record<string, Consequence['kind']>> = { done: 'sent', retry: 'retry', dlq: 'dead' };
 const START_DEADLINE_MS = 40_000;
 /** A busy machine may take its time, as long as something moves. */
