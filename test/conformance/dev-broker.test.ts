@@ -1,6 +1,7 @@
 import { startBroker } from '@weir/dev-broker';
 import { expect, test } from 'vitest';
 import { BrokerUnreachableError } from '../../packages/sdk/src/errors.ts';
+import { assignerSuite } from './assigner-suite.ts';
 import { Bench } from './harness.ts';
 import { kafkaSuite } from './kafka-suite.ts';
 import { until } from './member.ts';
@@ -22,6 +23,11 @@ kafkaSuite(
   },
   { transactions: false },
 );
+
+assignerSuite('dev broker', async () => {
+  const broker = await startBroker({ port: 0 });
+  return { brokers: broker.brokers, sessionTimeoutMs: 2_000, stop: () => broker.stop() };
+});
 
 test('a broker that is not there is said to be missing, looked for, and used when it comes', async () => {
   const placeholder = await startBroker({ port: 0 });

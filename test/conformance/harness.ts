@@ -51,7 +51,7 @@ export class Bench {
     };
   }
 
-  newPort(network?: Network, brokers?: readonly string[], log: Logger = silentLogger): KafkaPort {
+  newPort(network?: Pick<Network, 'Kafka'>, brokers?: readonly string[], log: Logger = silentLogger): KafkaPort {
     return kafkajsPort({
       settings: this.settings(brokers),
       log,

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { startKafka } from '../support/kafka.ts';
+import { assignerSuite } from './assigner-suite.ts';
 import { Bench, type Harness } from './harness.ts';
 import { kafkaSuite } from './kafka-suite.ts';
 import { until, World } from './member.ts';
@@ -11,6 +12,7 @@ if (kafka) {
   const harness: Harness = { brokers: kafka.brokers, sessionTimeoutMs: 6_000, stop: async () => undefined };
   afterAll(() => kafka.stop());
   kafkaSuite('Apache Kafka', async () => harness, { transactions: true });
+  assignerSuite('Apache Kafka', async () => harness);
 
   if (restart) {
     test('a broker that restarts loses no record, and no member for good', { timeout: 120_000 }, async () => {

@@ -12,6 +12,7 @@ import type {
   Fetched,
   FetchedBatch,
   KafkaPort,
+  Standing,
   StartPosition,
   TopicPartition,
 } from '../../packages/sdk/src/kafka/port.ts';
@@ -66,6 +67,10 @@ export interface MemberOptions {
   readonly revokeWaitMs?: number;
   /** Commits only when told. */
   readonly manual?: boolean;
+  /** Says that it is about to leave. */
+  readonly leaving?: () => boolean;
+  /** What it says of its partitions' load. */
+  readonly loadOf?: Standing['loadOf'];
 }
 
 export type Happened =
@@ -97,6 +102,10 @@ export class Member implements ConsumerListener {
       topics: options.topics,
       listener: this,
       revokeWaitMs: options.revokeWaitMs ?? 5_000,
+      standing: () => ({
+        leaving: options.leaving?.() ?? false,
+        loadOf: options.loadOf ?? (() => undefined),
+      }),
     });
   }
 
