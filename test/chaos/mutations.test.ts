@@ -8,16 +8,21 @@ import { brokenRun, checkEdits, intactRun, MUTATIONS } from './mutations.ts';
 import { describeFailure } from './report.ts';
 import { type RunResult, runOnce } from './run.ts';
 
+const ATTEMPTS = 4;
+
 describe.each(MUTATIONS)('$name', (mutation) => {
   test('the text to take out is there, once', () => {
     expect(() => checkEdits(mutation)).not.toThrow();
   });
 
   test('broken, it is found; as it is, it holds', { timeout: 300_000 }, async () => {
-    const [intact, broken] = await Promise.all([runOnce(intactRun(mutation)), runOnce(brokenRun(mutation))]);
+    const [intact, first] = await Promise.all([runOnce(intactRun(mutation)), runOnce(brokenRun(mutation))]);
     expect(intact!.verdict.violations, describeFailure(intact!)).toEqual([]);
-    // A process that notices by itself that something is wrong, and ends, has not been found by the checker.
-    const found = rulesOf(broken!).filter((rule) => rule !== 'crash');
+    let broken = first;
+    // A schedule is exact, the machine under it is not: what needs a window of milliseconds gets a few of them.
+    for (let attempt = 1; attempt < ATTEMPTS && rulesOf(broken!).length === 0; attempt++)
+      broken = await runOnce(brokenRun(mutation));
+    const found = rulesOf(broken!);
     expect(found).not.toEqual([]);
     expect(mutation.breaks).toEqual(expect.arrayContaining(found));
     const report = describeFailure(broken!);
@@ -27,6 +32,7 @@ describe.each(MUTATIONS)('$name', (mutation) => {
   });
 });
 
+/** A process that notices by itself that something is wrong, and ends, has not been found by the checker. */
 function rulesOf({ verdict }: RunResult): string[] {
-  return [...new Set(verdict.violations.map(({ rule }) => rule))];
+  return [...new Set(verdict.violations.map(({ rule }) => rule))].filter((rule) => rule !== 'crash');
 }

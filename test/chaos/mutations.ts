@@ -122,7 +122,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
     breaks: ['overlap', 'inverted', 'row'],
     seed: 51,
-    seconds: 4,
+    seconds: 8,
     subject: 'rows',
     faults: ['rebalance'],
     mix: { ...QUIET, slow: 0.5, slowMs: 500 },
