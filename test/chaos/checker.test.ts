@@ -234,6 +234,7 @@ describe('what breaks one', () => {
       ['row', 'r0'],
       ['row', 'r1'],
     ]);
+    expect(rulesOf(story({ subjects, rows: undefined })), 'nobody has looked').toEqual([]);
   });
 
   test('what the runner saw itself is passed on', () => {

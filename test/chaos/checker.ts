@@ -51,7 +51,7 @@ export function check(history: History, isOver = true): Verdict {
   if (isOver) checkNothingLost(history, evidence, found);
   checkCommits(history, evidence, found);
   const { terms, begins } = checkTerms(history, evidence, found);
-  checkRows(history, found);
+  if (history.rows !== undefined) checkRows(history, history.rows, found);
   const handed = takeovers(history);
   for (const { id, text } of handed.excesses) found('excess', text, id);
   let repeats = 0;
@@ -289,11 +289,11 @@ function ended(event: Handling, term: Term, subject: Subject | undefined): void 
   if (event.e === 'done') lane.done = Math.max(lane.done, event.offset);
 }
 
-function checkRows(history: History, found: Found): void {
+function checkRows(history: History, rows: NonNullable<History['rows']>, found: Found): void {
   for (const subject of history.subjects) {
     if (!subject.table) continue;
     const count = new Map<string, number>();
-    for (const row of history.rows) if (row.subject === subject.name) count.set(row.id, (count.get(row.id) ?? 0) + 1);
+    for (const row of rows) if (row.subject === subject.name) count.set(row.id, (count.get(row.id) ?? 0) + 1);
     for (const [id, times] of count) if (times > 1) found('row', `${id} is in the table ${times} times`, id);
     const sent = new Set(
       history.consequences.filter((each) => each.subject === subject.name && each.kind === 'sent').map(({ id }) => id),

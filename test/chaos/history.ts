@@ -81,8 +81,8 @@ export interface History {
   readonly commits: readonly Commit[];
   readonly generations: readonly Generation[];
   readonly processes: readonly ProcessLog[];
-  /** Ids of the rows in the table, as often as they are there. */
-  readonly rows: readonly { readonly subject: string; readonly id: string }[];
+  /** Ids of the rows in the table, as often as they are there; undefined when nobody has looked. */
+  readonly rows: readonly { readonly subject: string; readonly id: string }[] | undefined;
   readonly faults: readonly Fault[];
   /** Only faults that leave everybody the time to finish: then nothing at all is handled twice. */
   readonly gentle: boolean;

@@ -344,7 +344,7 @@ async function watch(observed: Observed, prefix: string, cut: AbortController, o
   while (!over.aborted && !cut.signal.aborted) {
     await wait(WATCH_MS);
     // First what was promised, then what is stored: a promise may not be older than what would keep it.
-    const { commits, processes, ...rest } = historyOf(observed, { records: [], consequences: [], rows: [] });
+    const { commits, processes, ...rest } = historyOf(observed, { records: [], consequences: [], rows: undefined });
     const known = { ...rest, commits: [...commits], processes };
     const stored = await storedIn(observed, prefix).catch(() => undefined);
     if (stored !== undefined && check({ ...known, ...stored }, false).violations.length > 0) cut.abort();
@@ -376,7 +376,7 @@ async function storedIn({ cluster, subjects }: Observed, prefix: string): Promis
   return { records, consequences };
 }
 
-async function rowsOf(tables: string): Promise<History['rows']> {
+async function rowsOf(tables: string): Promise<NonNullable<History['rows']>> {
   const store = await openStore(pathToFileURL(tables).href);
   const table = await openTable({ store, path: TABLE.name, spec: TABLE });
   try {
