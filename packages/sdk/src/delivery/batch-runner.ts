@@ -271,12 +271,11 @@ export class BatchRunner {
     const inPlace: Delivery[] = [];
     const down: Delivery[] = [];
     let last: unknown;
+    // The failed ones first: a join waits until nothing is under way, and looks whenever a record is done. It must not
+    // see a moment in which the others are done and these have not begun to be sent to where they go.
     for (const delivery of flight.deliveries) {
-      const error = failures?.get(delivery);
-      if (failures === undefined || !failures.has(delivery)) {
-        settlement.done(delivery);
-        continue;
-      }
+      if (!failures?.has(delivery)) continue;
+      const error = failures.get(delivery);
       const verdict = classify(error);
       if (verdict.kind === 'dependency-down') down.push(delivery);
       else if (resolved.retryInPlace && verdict.kind !== 'dead') {
@@ -284,6 +283,7 @@ export class BatchRunner {
         last = error;
       } else settlement.failed(delivery, error);
     }
+    for (const delivery of flight.deliveries) if (!failures?.has(delivery)) settlement.done(delivery);
     flight.deliveries = [...inPlace, ...down].sort((a, b) => a.offset - b.offset);
     if (inPlace.length > 0) await this.#backOff(flight, last);
     else if (down.length > 0) await this.#sleep(flight, SETTLE_AFTER_MS);
@@ -345,7 +345,9 @@ export class BatchRunner {
     await this.#sleep(flight, next.delayMs);
   }
 
+  /** A batch that waits is at rest: a join need not wait for it. */
   #sleep(flight: Flight, ms: number): Promise<void> {
+    this.#options.onIdle();
     return this.#options.clock.sleep(ms, flight.ended.signal);
   }
 
