@@ -264,7 +264,7 @@ export const workerSettings = z.object({
   WEIR_BREAKER_MIN_CALLS: whole(1, 10_000)
     .default(10)
     .describe(
-      'Calls within 10 s before a breaker may open (at half of them failed). Raise for a dependency that is flaky by nature.',
+      'Calls within 10 s before a breaker may open: when half of them failed, or so many in a row. Raise for a dependency that is flaky, or loses many calls at once (one shared connection).',
     ),
   DRAIN_TIMEOUT_MS: whole(0, 3_600_000)
     .default(30_000)

@@ -26,12 +26,14 @@ class Model {
   probing = false;
   coolDownEnds = 0;
   window: { bucket: number; failed: boolean }[] = [];
+  row = { count: 0, since: 0 };
 
   move(to: BreakerState, nowMs: number): void {
     this.state = to;
     this.era += 1;
     this.probing = false;
     this.window = [];
+    this.row = { count: 0, since: 0 };
     this.coolDownEnds = nowMs + settings.coolDownMs;
   }
 
@@ -51,8 +53,11 @@ class Model {
       this.window.push({ bucket, failed: outcome === 'failed' });
       const failures = this.window.filter((each) => each.failed).length;
       const enough = this.window.length >= settings.minCalls;
-      if (outcome === 'failed' && enough && failures / this.window.length >= settings.failureShare)
-        this.move('open', nowMs);
+      const fresh = this.row.count > 0 && nowMs - this.row.since <= settings.windowMs;
+      if (outcome === 'ok') this.row.count = 0;
+      else this.row = fresh ? { count: this.row.count + 1, since: this.row.since } : { count: 1, since: nowMs };
+      const share = enough && failures / this.window.length >= settings.failureShare;
+      if (outcome === 'failed' && (share || this.row.count >= settings.minCalls)) this.move('open', nowMs);
     }
   }
 }
@@ -125,6 +130,28 @@ describe('Breaker', () => {
         'late failed',
       ]),
     );
+  });
+
+  test('opens when its last calls failed in a row, whatever succeeded in the seconds before', async () => {
+    const { breaker, moves, stop } = world();
+    for (let at = 0; at < 100; at++) breaker.leave(breaker.enter()!, 'ok');
+    for (let at = 0; at < 3; at++) breaker.leave(breaker.enter()!, 'failed');
+    breaker.leave(breaker.enter()!, 'ok');
+    for (let at = 0; at < 3; at++) breaker.leave(breaker.enter()!, 'failed');
+    expect(moves).toEqual([]);
+    breaker.leave(breaker.enter()!, 'failed');
+    expect(moves).toEqual(['closed open']);
+    stop();
+  });
+
+  test('a row that took longer than the window is none', async () => {
+    const { clock, breaker, stop } = world();
+    for (let at = 0; at < 100; at++) {
+      breaker.leave(breaker.enter()!, 'failed');
+      await clock.advance(settings.windowMs / 2 + 1);
+    }
+    expect(breaker.state).toBe('closed');
+    stop();
   });
 
   test('a success of the probe that is still on its way lets no second probe in', async () => {

@@ -1,8 +1,15 @@
 /**
  * Circuit breaker for one dependency, or for one key of it (a host, a tenant).
  *
- *   closed --half of at least 10 calls in 10 s failed--> open --cool-down over--> half-open
+ *   closed --half of at least 10 calls in 10 s failed, or the last 10 in a row--> open --cool-down over--> half-open
  *   half-open --its one call ok--> closed                half-open --its one call failed--> open
+ *
+ * The row is what a service that dies under load shows at once: by share alone it would stay closed until its failures are as
+ * many as the successes of the seconds before, and each of them would cost its record an attempt. It is counted in the order
+ * in which calls end, one success ends it, and each key has its own. It is as long at 500 calls in flight as at 10: a
+ * connection that breaks under ten calls at once opens the breaker too. That costs a cool-down and no attempt, where waiting
+ * for proof would cost an attempt each; a dependency that drops many calls together by nature wants a larger `minCalls`. In a
+ * half-open era there is no row: its one call decides, and calls from before the opening count for nothing.
  *
  * opossum keeps the window and decides; this class says when it is asked, for three reasons:
  * - opossum counts a call when it begins and its failure when it ends. A dependency that hangs until a timeout longer
@@ -45,6 +52,9 @@ export class Breaker {
   /** The one call of this half-open era is under way. */
   #probing = false;
   #cancelCoolDown: Cancel | undefined;
+  /** Failures since the last success, and when the first of them was. */
+  #inRow = 0;
+  #rowSince = 0;
 
   /** @param options.moved  called after every change of state; must not throw */
   constructor(options: {
@@ -77,8 +87,27 @@ export class Breaker {
       this.#probing = false;
       return;
     }
+    if (this.#state === 'closed' && this.#rowFull(outcome === 'failed')) {
+      this.#circuit.open();
+      return;
+    }
     // opossum answers by its events: a failure within this call, a success in the next microtask.
     this.#circuit.fire(outcome === 'failed').catch(() => undefined);
+  }
+
+  /** Counts the row. @returns whether it is as long as it takes, within the window */
+  #rowFull(failed: boolean): boolean {
+    if (!failed) {
+      this.#inRow = 0;
+      return false;
+    }
+    const now = this.#clock.monotonic();
+    if (this.#inRow === 0 || now - this.#rowSince > this.#settings.windowMs) {
+      this.#inRow = 0;
+      this.#rowSince = now;
+    }
+    this.#inRow++;
+    return this.#inRow >= this.#settings.minCalls;
   }
 
   /** A tenth of the window is over. */
@@ -128,6 +157,7 @@ export class Breaker {
     this.#state = to;
     this.#era += 1;
     this.#probing = false;
+    this.#inRow = 0;
     if (to === 'open') this.#cancelCoolDown = this.#clock.after(this.#settings.coolDownMs, () => this.#halfOpen());
     this.#moved(from, to, reason);
   }
