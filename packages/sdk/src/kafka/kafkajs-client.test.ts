@@ -4,7 +4,6 @@ import kafkajs, { type Kafka, type KafkaConfig, type LogEntry } from 'kafkajs';
 import { describe, expect, test } from 'vitest';
 import type { KafkaSettings } from '../config.ts';
 import { createClient, errorType, type KafkaClass, within } from './kafkajs-client.ts';
-import { stopIdleTimers } from './kafkajs-idle.ts';
 
 const SETTINGS: KafkaSettings = {
   brokers: ['b:1'],
@@ -94,35 +93,5 @@ describe('within', () => {
     expect(over).toBe(false);
     await clock.advance(1);
     await waiting;
-  });
-});
-
-describe('stopIdleTimers', () => {
-  test('kafkajs arms its queue’s timer only when a request waits', async () => {
-    stopIdleTimers();
-    const { createRequire } = await import('node:module');
-    const RequestQueue = createRequire(import.meta.url)('kafkajs/src/network/requestQueue') as new (
-      options: object,
-    ) => {
-      throttleCheckTimeoutId: unknown;
-      pending: unknown[];
-      checkPendingRequests(): void;
-      destroy(): void;
-      scheduleCheckPendingRequests(): void;
-    };
-    const queue = new RequestQueue({ logger: { debug: () => undefined } });
-    queue.checkPendingRequests();
-    expect(queue.throttleCheckTimeoutId).toBeNull();
-    queue.pending.push({});
-    queue.scheduleCheckPendingRequests();
-    expect(queue.throttleCheckTimeoutId).not.toBeNull();
-    queue.destroy();
-  });
-
-  test('other warnings still come through', async () => {
-    stopIdleTimers();
-    const warned = new Promise<Error>((resolve) => process.once('warning', resolve));
-    process.emitWarning('-1 is a negative number.', 'TimeoutNegativeWarning');
-    expect((await warned).name).toBe('TimeoutNegativeWarning');
   });
 });

@@ -6,7 +6,10 @@
 import type { Clock, Logger } from '@weir/core';
 import kafkajs, { type Broker, type Kafka, type KafkaConfig, type LogEntry } from 'kafkajs';
 import type { KafkaSettings } from '../config.ts';
+import { onClusters } from './kafkajs-clusters.ts';
 import { type FrameWatch, Sockets } from './kafkajs-frames.ts';
+import { stopIdleTimers } from './kafkajs-idle.ts';
+import { boundProducerIdRetries, RETRY } from './kafkajs-retry.ts';
 
 /** The class to build clients with: kafkajs's own, or a compatible fork's. */
 export type KafkaClass = new (config: KafkaConfig) => Kafka;
@@ -15,9 +18,6 @@ export type KafkaClass = new (config: KafkaConfig) => Kafka;
 export type Coordinator = Broker & {
   heartbeat?(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>;
 };
-
-/** Short first waits halve the longest join of a group in motion (289 ms against 599 ms). */
-export const RETRY = { initialRetryTime: 50, multiplier: 1.3, factor: 0.2, maxRetryTime: 2_000 } as const;
 
 export interface Client {
   readonly kafka: Kafka;
@@ -45,6 +45,10 @@ export function createClient(options: {
     socketFactory: sockets.factory as NonNullable<KafkaConfig['socketFactory']>,
     logLevel: kafkajs.logLevel.WARN,
     logCreator: () => (entry) => forward(options.log, entry),
+  });
+  onClusters(kafka, (cluster) => {
+    stopIdleTimers(cluster);
+    boundProducerIdRetries(cluster);
   });
   return { kafka, sockets };
 }

@@ -4,48 +4,31 @@
  * 6 % of a core for an idle worker, and a TimeoutNegativeWarning from Node 24. The method that arms it needs one
  * condition more, which is added here: there must be a request that waits.
  *
- * Here and in kafkajs-retry.ts kafkajs itself is touched, nowhere else. If its insides look different (another version, a fork),
- * nothing is changed, and the only loss is that CPU time; the warning is dropped in any case.
+ * If a connection looks different (another version, a fork), nothing is changed, and the only loss is that CPU time.
  */
-import { createRequire } from 'node:module';
+import type { OwnCluster } from './kafkajs-clusters.ts';
 
 interface RequestQueue {
   readonly pending: readonly unknown[];
   scheduleCheckPendingRequests(): void;
 }
 
-/** A frame of the package itself; this file's own name must not do. */
-const IN_KAFKAJS = /[\\/]kafkajs[\\/]src[\\/]/;
-
-let done = false;
-
-export function stopIdleTimers(): void {
-  if (done) return;
-  done = true;
-  dropTimerWarning();
-  const prototype = requestQueue();
-  const arm = prototype?.scheduleCheckPendingRequests;
-  if (!prototype || typeof arm !== 'function') return;
-  prototype.scheduleCheckPendingRequests = function (this: RequestQueue) {
-    if (this.pending.length > 0) arm.call(this);
+export function stopIdleTimers(cluster: OwnCluster): void {
+  const builder = cluster.connectionPoolBuilder;
+  const build = builder?.build;
+  if (!builder || typeof build !== 'function') return;
+  builder.build = async (...address) => {
+    const connections = await build.call(builder, ...address);
+    for (const connection of connections.pool ?? []) armOnlyForWaiting(connection);
+    return connections;
   };
 }
 
-function requestQueue(): RequestQueue | undefined {
-  try {
-    const found: unknown = createRequire(import.meta.url)('kafkajs/src/network/requestQueue');
-    return typeof found === 'function' ? (found.prototype as RequestQueue) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The warning tells users nothing that they could act on, so this one, and no other, is dropped. */
-function dropTimerWarning(): void {
-  const emit = process.emitWarning.bind(process) as (...args: unknown[]) => void;
-  process.emitWarning = ((...args: unknown[]) => {
-    const text = args[0] instanceof Error ? args[0].message : String(args[0]);
-    if (text.includes('is a negative number') && IN_KAFKAJS.test(new Error().stack ?? '')) return;
-    emit(...args);
-  }) as typeof process.emitWarning;
+function armOnlyForWaiting({ requestQueue }: { readonly requestQueue?: unknown }): void {
+  const queue = requestQueue as RequestQueue | undefined;
+  const arm = queue?.scheduleCheckPendingRequests;
+  if (!queue || typeof arm !== 'function') return;
+  queue.scheduleCheckPendingRequests = () => {
+    if (queue.pending.length > 0) arm.call(queue);
+  };
 }

@@ -17,11 +17,12 @@ import { CommitFencedError } from '../errors.ts';
 import type { Claim } from './claim.ts';
 import type { PortContext } from './kafkajs.ts';
 import { assigners } from './kafkajs-assigner.ts';
-import { type Client, createClient, RETRY, within } from './kafkajs-client.ts';
+import { type Client, createClient, within } from './kafkajs-client.ts';
 import { Commits } from './kafkajs-commits.ts';
 import { readFetchesOf } from './kafkajs-fetch.ts';
 import { Intake } from './kafkajs-intake.ts';
 import type { Observer } from './kafkajs-observer.ts';
+import { RETRY } from './kafkajs-retry.ts';
 import type {
   AssignedPartition,
   CommitEntry,

@@ -13,9 +13,7 @@ import { KafkajsAdmin } from './kafkajs-admin.ts';
 import type { KafkaClass } from './kafkajs-client.ts';
 import { registerCodecs } from './kafkajs-codecs.ts';
 import { KafkajsConsumer } from './kafkajs-consumer.ts';
-import { stopIdleTimers } from './kafkajs-idle.ts';
 import { KafkajsProducer } from './kafkajs-producer.ts';
-import { boundProducerIdRetries } from './kafkajs-retry.ts';
 import type { KafkaPort } from './port.ts';
 
 export interface KafkajsOptions {
@@ -37,8 +35,6 @@ export interface PortContext {
 }
 
 export function kafkajsPort(options: KafkajsOptions): KafkaPort {
-  stopIdleTimers();
-  boundProducerIdRetries();
   registerCodecs();
   const context: PortContext = {
     settings: options.settings,

@@ -1,0 +1,96 @@
+import { silentLogger } from '@weir/core';
+import kafkajs, { type Cluster, type Kafka } from 'kafkajs';
+import { expect, test } from 'vitest';
+import { kafkajsPort } from './kafkajs.ts';
+import { createClient, type KafkaClass } from './kafkajs-client.ts';
+import { onClusters } from './kafkajs-clusters.ts';
+import { PRODUCER_RETRIES } from './kafkajs-retry.ts';
+
+interface Queue {
+  throttleCheckTimeoutId: unknown;
+  readonly pending: unknown[];
+  checkPendingRequests(): void;
+  scheduleCheckPendingRequests(): void;
+  destroy(): void;
+}
+type InnerCluster = Cluster & {
+  readonly retry?: { readonly retries: number };
+  readonly connectionPoolBuilder: {
+    build(address: object): Promise<{ readonly pool: readonly { readonly requestQueue: Queue }[] }>;
+  };
+};
+
+const SETTINGS = {
+  brokers: ['127.0.0.1:1'],
+  clientId: 'c',
+  ssl: false,
+  sasl: undefined,
+  sessionTimeoutMs: 6_000,
+  heartbeatIntervalMs: 500,
+  rebalanceTimeoutMs: 60_000,
+  fetchMinBytes: 1,
+  fetchMaxWaitMs: 250,
+} as const;
+
+const ours = () =>
+  createClient({ settings: SETTINGS, log: silentLogger, retries: 3, Kafka: kafkajs.Kafka as KafkaClass }).kafka;
+const plain = () => new kafkajs.Kafka({ brokers: [...SETTINGS.brokers], logLevel: kafkajs.logLevel.NOTHING });
+
+/** A consumer shows its cluster to its assigner. */
+function clusterOf(kafka: Kafka): InnerCluster {
+  let shown: Cluster | undefined;
+  kafka.consumer({
+    groupId: 'g',
+    partitionAssigners: [
+      (config) => {
+        shown = config.cluster;
+        return kafkajs.PartitionAssigners.roundRobin(config);
+      },
+    ],
+  });
+  return shown as InnerCluster;
+}
+
+async function queuesOf(cluster: InnerCluster): Promise<Queue[]> {
+  const { pool } = await cluster.connectionPoolBuilder.build({ host: '127.0.0.1', port: 1 });
+  return pool.map(({ requestQueue }) => requestQueue);
+}
+
+test('a connection of ours arms its queue’s timer only when a request waits', async () => {
+  const queues = await queuesOf(clusterOf(ours()));
+  expect(queues).toHaveLength(2);
+  for (const queue of queues) {
+    queue.checkPendingRequests();
+    expect(queue.throttleCheckTimeoutId).toBeNull();
+    queue.pending.push({});
+    queue.scheduleCheckPendingRequests();
+    expect(queue.throttleCheckTimeoutId).not.toBeNull();
+    queue.destroy();
+  }
+});
+
+test('a producer of ours asks for its id at our pace', () => {
+  expect(clusterOf(ours()).retry).toMatchObject({ retries: PRODUCER_RETRIES });
+});
+
+test('a plain kafkajs client in the same process is what kafkajs made it', async () => {
+  const { emitWarning } = process;
+  const before = clusterOf(plain());
+  clusterOf(ours());
+  kafkajsPort({ settings: SETTINGS, log: silentLogger });
+  expect(process.emitWarning).toBe(emitWarning);
+  for (const cluster of [before, clusterOf(plain())]) {
+    expect('retry' in cluster).toBe(false);
+    for (const queue of await queuesOf(cluster)) {
+      queue.checkPendingRequests();
+      // kafkajs's own way: the timer runs although nothing waits.
+      expect(queue.throttleCheckTimeoutId).not.toBeNull();
+      queue.destroy();
+    }
+  }
+});
+
+test('a client that has no such insides is left as it is', () => {
+  const fork = Object.freeze({ producer: () => undefined }) as unknown as Kafka;
+  expect(() => onClusters(fork, () => undefined)).not.toThrow();
+});
