@@ -150,7 +150,7 @@ export const SDK_METRICS = {
   weir_redelivered_total: {
     type: 'counter',
     labels: ['group'],
-    help: 'Records delivered again that had been handled or begun before. A rise means crashes or handlers slower than the revoke wait.',
+    help: 'Records that came again to an owner that had them done or in hand, and were dropped. A rise means fetches that overlap.',
   },
   weir_handed_over_total: {
     type: 'counter',
