@@ -22,6 +22,9 @@ export const ERRORS = {
   WEIR_RECORD_UNREADABLE: {
     fix: 'The record does not decode or does not match its schema: see the dead letter; mend the producer.',
   },
+  WEIR_RECORD_POISONOUS: {
+    fix: 'The processes that handled this record died (out of memory, a native crash, process.exit): see how they ended, mend the cause or raise the memory limit, replay the dead letter.',
+  },
   WEIR_VALUE_INVALID: {
     fix: 'The value given to send does not match the topic’s schema; the message names the fields.',
   },
@@ -128,6 +131,20 @@ export class HandlerTimeoutError extends WeirError {
 export class RecordUnreadableError extends WeirError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('WEIR_RECORD_UNREADABLE', message, options);
+  }
+}
+
+/** The record was in flight each time its process ended without leaving: it goes to the dead letters uncalled. */
+export class RecordPoisonousError extends WeirError {
+  /** Unclean ends with the record in flight. */
+  readonly strikes: number;
+  constructor(strikes: number, ends: readonly { readonly writer: string; readonly at: number }[]) {
+    const when = ends.slice(-strikes).map(({ writer, at }) => `${writer} by ${new Date(at).toISOString()}`);
+    super(
+      'WEIR_RECORD_POISONOUS',
+      `${strikes} processes ended without leaving while this record was in flight (${when.join(', ')}); its handler is not called again`,
+    );
+    this.strikes = strikes;
   }
 }
 

@@ -53,6 +53,7 @@ export {
   PermanentError,
   PortTakenError,
   ProduceFailedError,
+  RecordPoisonousError,
   RecordUnreadableError,
   RetryableError,
   TopicMissingError,

@@ -132,6 +132,21 @@ export const SDK_METRICS = {
     labels: ['group'],
     help: 'Handlers past their timeout that ignore their signal and keep their slot. Above 0 is a bug in the handler; all slots stuck fails liveness.',
   },
+  weir_suspect_records: {
+    type: 'gauge',
+    labels: ['group'],
+    help: 'Records that were in flight when their process ended without leaving, watched one by one. Above 0 for long: one of them may be killing its processes.',
+  },
+  weir_unclean_ends_total: {
+    type: 'counter',
+    labels: ['group'],
+    help: 'Partitions taken over from an owner that ended without leaving. A rise means processes that die (memory, crashes) or lose their session.',
+  },
+  weir_poison_total: {
+    type: 'counter',
+    labels: ['group'],
+    help: 'Records buried because processes died of them. Any rise is a record to look at, and a handler or a memory limit to mend.',
+  },
   weir_rebalances_total: {
     type: 'counter',
     labels: ['group'],

@@ -19,6 +19,7 @@ const idle: WorkerGauges = {
   queued: 0,
   parked: 0,
   stuck: 0,
+  suspects: 0,
   assigned: 0,
   paused: {},
   partitions: [],

@@ -29,6 +29,7 @@ export interface WorkerGauges {
   readonly queued: number;
   readonly parked: number;
   readonly stuck: number;
+  readonly suspects: number;
   readonly assigned: number;
   /** By reason; a reason left out counts as 0. */
   readonly paused: Readonly<Record<string, 0 | 1>>;
@@ -73,6 +74,9 @@ export interface Metrics {
   skippedOtherGroup(count: number): void;
   metadataIgnored(reason: string, count: number): void;
   metadataRefused(): void;
+  /** Partitions taken over from an owner that ended without leaving. */
+  uncleanEnd(count: number): void;
+  poisoned(): void;
   committed(seconds: number): void;
   outOfRange(count: number): void;
   /** Says where gauges are read when scraped. One reader; the last one given counts. */
@@ -140,6 +144,8 @@ export function createMetrics(options: {
   const otherGroupTally = plainCounter('weir_skipped_other_group_total');
   const ignoredTally = counter('weir_metadata_ignored_total', (reason) => ({ reason, group }));
   const refusedTally = plainCounter('weir_metadata_refused_total');
+  const uncleanTally = plainCounter('weir_unclean_ends_total');
+  const poisonTally = plainCounter('weir_poison_total');
   const commitHistogram = histogram('weir_commit_seconds', SHORT_BUCKETS, { group });
   const outOfRangeTally = plainCounter('weir_offsets_out_of_range_total');
 
@@ -216,6 +222,7 @@ export function createMetrics(options: {
   single('weir_concurrency_limit', (now) => now.limit);
   single('weir_inflight', (now) => now.inflight);
   single('weir_queue_records', (now) => now.queued);
+  single('weir_suspect_records', (now) => now.suspects);
   single('weir_stuck_handlers', (now) => now.stuck);
   gauge('weir_paused', (target, now) => {
     for (const [reason, value] of Object.entries({ breaker: 0, memory: 0, operator: 0, ...now.paused }))
@@ -257,6 +264,8 @@ export function createMetrics(options: {
     skippedOtherGroup: (count) => otherGroupTally.add('', '', count),
     metadataIgnored: (reason, count) => ignoredTally.add(reason, '', count),
     metadataRefused: () => refusedTally.add('', '', 1),
+    uncleanEnd: (count) => uncleanTally.add('', '', count),
+    poisoned: () => poisonTally.add('', '', 1),
     committed: (seconds) => commitHistogram.observe(seconds),
     outOfRange: (count) => outOfRangeTally.add('', '', count),
     observe: (reader) => {

@@ -17,7 +17,9 @@ import { Committer } from './delivery/committer.ts';
 import { FairQueue } from './delivery/fair.ts';
 import { Intake } from './delivery/intake.ts';
 import type { CallHost } from './delivery/invocation.ts';
+import { Narrowing } from './delivery/narrowing.ts';
 import { Outlet } from './delivery/outlet.ts';
+import type { Owned } from './delivery/owned.ts';
 import { Reader } from './delivery/reader.ts';
 import { Runner } from './delivery/runner.ts';
 import { Settlement } from './delivery/settlement.ts';
@@ -40,6 +42,7 @@ import type {
   StartPosition,
   TopicPartition,
 } from './kafka/port.ts';
+import { seenAlive } from './member/alive.ts';
 import { Arrivals } from './member/arrivals.ts';
 import { DeadLetterCalls } from './member/dead-letter-calls.ts';
 import { readGauges } from './member/gauges.ts';
@@ -94,6 +97,8 @@ const CHECK_TIMEOUTS_MS = 250;
 const LONGEST_RENEWAL_MS = 30_000;
 const LAST_COMMIT_WITHIN_MS = 3_000;
 const LAST_COMMIT_AGAIN_MS = 50;
+/** Handlers wait at most so long for the commit that says their member is at work. */
+const TAKE_UP_WITHIN_MS = 2_000;
 const MOST_END_OFFSET_INTERVAL_MS = 5_000;
 
 export function createWorker(options: WorkerOptions): RunningWorker {
@@ -119,6 +124,8 @@ class GroupMember implements RunningWorker, ConsumerListener {
   readonly #tracing: Tracing | undefined;
   readonly #outlet: Outlet;
   readonly #settlement: Settlement;
+  readonly #narrowing: Narrowing;
+  readonly #reader: Reader;
   readonly #runner: Runner | BatchRunner;
   readonly #committer: Committer;
   readonly #host: { -readonly [K in keyof CallHost]: CallHost[K] };
@@ -133,6 +140,9 @@ class GroupMember implements RunningWorker, ConsumerListener {
   #revoking = false;
   #revokingSinceMs = 0;
   #joined = false;
+  /** Counts assignments; until the current one's partitions are told that somebody is at work, no handler starts. */
+  #takeUps = 0;
+  #takingUp = false;
   #aborted = false;
   #resources: unknown;
   #opened = false;
@@ -236,21 +246,25 @@ class GroupMember implements RunningWorker, ConsumerListener {
       metrics,
       onAgain: (delivery) => {
         this.#fair.add(delivery.owned);
+        this.#narrowing.look();
         this.#runner.pump();
       },
       onSettled: (delivery) => {
         this.#intake.settled(delivery);
         if (delivery.owned.runnable) this.#fair.add(delivery.owned);
+        this.#narrowing.look();
         this.#quiet.told();
       },
       onRoom: () => this.#runner.pump(),
       deadLetterHook: onDeadLetter ? (delivery, reason) => this.#deadLetterCalls.call(delivery, reason) : undefined,
       abandoning: () => this.#aborted,
     });
+    this.#reader = new Reader({ resolved, settlement: this.#settlement, metrics, topology: options.topology });
     this.#runner = this.#makeRunner();
+    const writer = Array.from({ length: 8 }, () => options.random.below(36).toString(36)).join('');
     this.#signals = new Signals({
       resolved,
-      writer: Array.from({ length: 8 }, () => options.random.below(36).toString(36)).join(''),
+      writer,
       meter: this.#meter,
       limiter: this.#limiter,
       tuner: this.#tuner,
@@ -259,10 +273,31 @@ class GroupMember implements RunningWorker, ConsumerListener {
       log,
       metrics,
     });
+    this.#narrowing = new Narrowing({
+      fair: this.#fair,
+      clock,
+      log,
+      metrics,
+      writeAhead: () => this.#committer.commitAll(),
+      mayStart: () => this.#phase === 'running' && !this.#revoking && !this.#takingUp && !this.#aborted,
+      atWork: () => this.#runner.atWork + this.#deadLetterCalls.running,
+      room: () => this.#limiter.limit - this.#limiter.inflight,
+      pump: () => this.#runner.pump(),
+      bury: (delivery, error, read) => {
+        delivery.attempt = error.strikes - 1;
+        if (!read || this.#reader.read(delivery)) this.#settlement.failed(delivery, error);
+      },
+      alive: (ends) => {
+        const topics = resolved.consumes.map((each) => each.name);
+        return seenAlive(ends, { admin: this.#admin, group: resolved.group, topics, self: writer, log });
+      },
+    });
     this.#holdings = new Holdings({
       resolved,
       intake: this.#intake,
       settlement: this.#settlement,
+      narrowing: this.#narrowing,
+      clock,
       signals: this.#signals,
       meter: this.#meter,
       log,
@@ -335,6 +370,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
     this.#phase = 'draining';
     this.#opening.abort(new Error('the worker is being stopped'));
     this.#intake.hold(true);
+    this.#narrowing.stop();
     if (this.#runner instanceof BatchRunner) this.#runner.flush();
     const onAbort = () => this.abort();
     signal.addEventListener('abort', onAbort, { once: true });
@@ -389,6 +425,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
 
   get idle(): boolean {
     if (this.#runner.running > 0 || this.#deadLetterCalls.running > 0 || this.#revoking) return false;
+    if (this.#takingUp || this.#narrowing.busy) return false;
     // What a batch worker has queued waits for company, and behind an open breaker everything waits: that is idleness.
     const queuedIsWork = this.#resolved.batch === undefined && !this.#plainOpen();
     for (const owned of this.#intake.partitions())
@@ -408,7 +445,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
   // ---- the consumer's side ------------------------------------------------------------------------------------------
 
   async assigned(assignment: Assignment): Promise<readonly StartPosition[]> {
-    const { starts, moved, uncommitted } = await this.#holdings.takeOver(assignment);
+    const { starts, moved } = await this.#holdings.takeOver(assignment);
     this.#joined = true;
     if (this.#revoking) this.#metrics.rebalanced((this.#clock.monotonic() - this.#revokingSinceMs) / 1000, moved);
     this.#revoking = false;
@@ -419,10 +456,24 @@ class GroupMember implements RunningWorker, ConsumerListener {
       `assigned ${assignment.partitions.length} partition(s)`,
     );
     for (const owned of this.#intake.partitions()) this.#fair.add(owned);
-    // Where to start is a promise too: a worker that stores offsets elsewhere must never find none here.
-    if (uncommitted) setImmediate(() => void this.#committer.commit());
-    this.#runner.pump();
+    // Where to start is a promise too: a worker that stores offsets elsewhere must never find none here. And that somebody
+    // is at work is to be known before anything can kill him; the first fetch takes as long as this commit.
+    this.#takingUp = true;
+    const takeUp = ++this.#takeUps;
+    setImmediate(() => void this.#takeUp(takeUp));
     return starts;
+  }
+
+  async #takeUp(takeUp: number): Promise<void> {
+    const soon = new AbortController();
+    const late = this.#clock.sleep(TAKE_UP_WITHIN_MS, soon.signal).catch(() => undefined);
+    await Promise.race([this.#committer.commitAll(), late]);
+    soon.abort();
+    if (takeUp !== this.#takeUps) return;
+    this.#takingUp = false;
+    this.#narrowing.look();
+    this.#runner.pump();
+    this.#quiet.told();
   }
 
   async revoking(reason: string): Promise<void> {
@@ -445,6 +496,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
 
   lost(partitions: readonly TopicPartition[], reason: LostReason): void {
     this.#holdings.giveUp(partitions, reason);
+    this.#narrowing.look();
     this.#quiet.told();
   }
 
@@ -452,6 +504,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
     const owned = this.#intake.take(batch);
     if (owned === undefined) return;
     this.#fair.add(owned);
+    this.#narrowing.look();
     this.#runner.pump();
   }
 
@@ -490,16 +543,10 @@ class GroupMember implements RunningWorker, ConsumerListener {
 
   #makeRunner(): Runner | BatchRunner {
     const { resolved, clock, log, metrics } = this.#options;
-    const reader = new Reader({
-      resolved,
-      settlement: this.#settlement,
-      metrics,
-      topology: this.#options.topology,
-    });
     const shared = {
       resolved,
       host: this.#host,
-      reader,
+      reader: this.#reader,
       settlement: this.#settlement,
       limiter: this.#limiter,
       clock,
@@ -511,21 +558,24 @@ class GroupMember implements RunningWorker, ConsumerListener {
         this.#meter.handled(undefined, records, seconds * (resolved.batch === undefined ? records : 1));
         this.#tuner.observe(records, seconds, ok);
       },
-      onIdle: () => this.#quiet.told(),
+      onIdle: () => {
+        this.#narrowing.look();
+        this.#quiet.told();
+      },
     };
     return resolved.batch === undefined
       ? new Runner({ ...shared, fair: this.#fair })
       : new BatchRunner({
           ...shared,
           breakers: this.#dependencies,
-          owned: () => this.#intake.partitions(),
+          owned: () => this.#batchable(),
           joining: () => this.#revoking,
           abandoning: () => this.#aborted,
         });
   }
 
   #mayStart(running: number): boolean {
-    if (this.#revoking || this.#aborted) return false;
+    if (this.#revoking || this.#aborted || this.#takingUp) return false;
     // A drain starts no handler, but a batch worker's last, partial batches go out.
     if (this.#phase === 'draining') return this.#runner instanceof BatchRunner && !this.#plainOpen();
     if (this.#phase !== 'running') return false;
@@ -535,6 +585,12 @@ class GroupMember implements RunningWorker, ConsumerListener {
       if (state === 'open' || (state === 'half-open' && running > 0)) return false;
     }
     return true;
+  }
+
+  /** Partitions that may be part of a batch now. */
+  #batchable(): Iterable<Owned> {
+    const { only } = this.#fair;
+    return only === undefined ? this.#intake.partitions() : only === null ? [] : [only];
   }
 
   #plainOpen(): boolean {
@@ -568,6 +624,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
     this.#saturated = full;
     this.#meter.sample(saturated, this.#limiter.limit);
     this.#tune(saturated);
+    this.#narrowing.look();
     if (!this.#revoking) void this.#committer.commit();
   }
 
@@ -634,6 +691,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
       clock: this.#clock,
       running: this.#runner.running,
       stuck: this.#runner.stuck,
+      suspects: this.#narrowing.suspects,
       parked: this.#settlement.parking.size,
       breakerOpen: this.#plainOpen(),
       memoryShort: this.#memory.short,

@@ -146,6 +146,8 @@ export class BatchRunner {
     let oldest = Number.POSITIVE_INFINITY;
     for (const owned of this.#options.owned()) {
       if (!this.#free(owned)) continue;
+      // What has been written down before its start makes a batch as it is.
+      if (owned.caution !== undefined) return true;
       records += owned.queued;
       bytes += owned.heldBytes;
       const first = owned.peek();
@@ -173,13 +175,17 @@ export class BatchRunner {
 
   /** Takes records for one batch, turn by turn from the free partitions; each partition's stay in offset order. */
   #take(): Delivery[] {
-    const free = [...this.#options.owned()].filter((owned) => this.#free(owned));
+    let free = [...this.#options.owned()].filter((owned) => this.#free(owned));
+    // What has been written down before its start is a batch by itself, of just this size.
+    const careful = free.filter((owned) => owned.caution !== undefined);
+    if (careful.length > 0) free = careful;
     const first = free.length === 0 ? 0 : this.#turn++ % free.length;
     const taken: Delivery[] = [];
     let bytes = 0;
     for (let at = 0; at < free.length; at++) {
       const owned = free[(first + at) % free.length]!;
-      const share = Math.ceil((this.#batch.maxRecords - taken.length) / (free.length - at));
+      const share =
+        careful.length > 0 ? owned.queued : Math.ceil((this.#batch.maxRecords - taken.length) / (free.length - at));
       for (let count = 0; count < share; ) {
         const next = owned.peek();
         if (next === undefined) break;

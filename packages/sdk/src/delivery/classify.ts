@@ -10,6 +10,7 @@ import {
   HandlerTimeoutError,
   PermanentError,
   ProduceFailedError,
+  RecordPoisonousError,
   RecordUnreadableError,
   RetryableError,
   ValueInvalidError,
@@ -66,7 +67,7 @@ export function classify(error: unknown): Verdict {
   if (error instanceof PermanentError) return dead(error.class);
   if (error instanceof DependencyDownError)
     return { kind: 'dependency-down', dependency: error.dependency, key: error.key };
-  if (error instanceof RecordUnreadableError) return dead('poison');
+  if (error instanceof RecordUnreadableError || error instanceof RecordPoisonousError) return dead('poison');
   if (error instanceof ValueInvalidError) return retry('poison');
   if (error instanceof HandlerTimeoutError) return retry('transient');
   if (error instanceof ProduceFailedError) return error.tooLarge ? dead('permanent') : retry('transient');

@@ -58,15 +58,19 @@ export class Committer {
   async #round(owner: OwnerState): Promise<boolean> {
     const { clock, log, metrics, renewAfterMs } = this.#options;
     const startedAt = clock.monotonic();
-    const committing: { owned: Owned; offset: number; ahead: number; finished: number }[] = [];
+    const committing: { owned: Owned; offset: number; ahead: number; finished: number; revision: number }[] = [];
     for (const owned of this.#options.owned()) {
       const offset = owned.ledger.watermark;
       // Above a watermark that stands, what is done only grows.
       const moved =
-        offset !== owned.committed || owned.ledger.doneAhead !== owned.committedAhead || owned.told !== owner;
+        offset !== owned.committed ||
+        owned.ledger.doneAhead !== owned.committedAhead ||
+        owned.told !== owner ||
+        owned.revision !== owned.committedRevision;
       // A partition without any committed offset begins at its first record: nothing to promise before that.
       if (!moved && (owned.committed < 0 || startedAt - owned.committedAtMs < renewAfterMs)) continue;
-      committing.push({ owned, offset, ahead: owned.ledger.doneAhead, finished: owned.ledger.finished });
+      const { doneAhead: ahead, finished } = owned.ledger;
+      committing.push({ owned, offset, ahead, finished, revision: owned.revision });
     }
     if (committing.length === 0) return true;
     // Until the answer is there nobody knows which of the two stands.
@@ -83,12 +87,13 @@ export class Committer {
     }
     const now = clock.monotonic();
     metrics.committed((now - startedAt) / 1000);
-    for (const { owned, offset, ahead, finished } of committing) {
+    for (const { owned, offset, ahead, finished, revision } of committing) {
       owned.committed = offset;
       owned.committedAhead = ahead;
       owned.committedFinished = finished;
       owned.committedAtMs = now;
       owned.told = owner;
+      owned.committedRevision = revision;
     }
     return true;
   }

@@ -7,6 +7,8 @@ import type { Owned } from './owned.ts';
 
 export class FairQueue {
   readonly #ring = new Fifo<Owned>();
+  /** While a suspect runs alone: its partition, which has every turn, or null for nobody's turn (narrowing.ts). */
+  only: Owned | null | undefined;
 
   /** Lets a partition take part when it has something to run; harmless when it does already. */
   add(owned: Owned): void {
@@ -17,6 +19,7 @@ export class FairQueue {
 
   /** The partition whose turn it is, moved to the end; partitions with nothing to run drop out. */
   next(): Owned | undefined {
+    if (this.only !== undefined) return this.only?.runnable ? this.only : undefined;
     for (;;) {
       const owned = this.#ring.shift();
       if (owned === undefined) return undefined;

@@ -35,6 +35,10 @@ export class Fifo<T> {
     return value;
   }
 
+  *[Symbol.iterator](): Generator<T> {
+    for (let at = 0; at < this.#size; at++) yield this.#ring[(this.#head + at) & (this.#ring.length - 1)]!;
+  }
+
   #grow(): void {
     const ring: (T | undefined)[] = new Array(this.#ring.length * 2);
     for (let at = 0; at < this.#size; at++) ring[at] = this.#ring[(this.#head + at) & (this.#ring.length - 1)];

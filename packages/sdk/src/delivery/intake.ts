@@ -12,6 +12,7 @@ import { type Delivery, sizeOf } from './delivery.ts';
 import { DONE_BEFORE, REDELIVERED } from './ledger.ts';
 import { Owned, partitionId } from './owned.ts';
 import type { DoneRange } from './skip-map.ts';
+import type { Suspicion } from './suspicion.ts';
 import { Waiting } from './waiting.ts';
 
 /** Bytes of the process (flow/backpressure). */
@@ -73,10 +74,22 @@ export class Intake {
   }
 
   /** Takes a partition over, in place of what was held for it before. */
-  own(at: TopicPartition, from: { start: number; committed: number; doneBefore: readonly DoneRange[] }): Owned {
+  own(
+    at: TopicPartition,
+    from: {
+      start: number;
+      committed: number;
+      doneBefore: readonly DoneRange[];
+      suspicion?: Suspicion | undefined;
+    },
+  ): Owned {
     this.give(at, new Error('the partition was assigned anew'));
     const { resolved } = this.#options;
-    const owned = new Owned(at, { ...from, order: resolved.batch === undefined ? resolved.order : 'none' });
+    const owned = new Owned(at, {
+      ...from,
+      order: resolved.batch === undefined ? resolved.order : 'none',
+      batch: resolved.batch,
+    });
     this.#owned.set(owned.id, owned);
     return owned;
   }

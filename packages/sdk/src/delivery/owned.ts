@@ -6,17 +6,24 @@
 import type { Order } from '../define.ts';
 import type { TopicPartition } from '../kafka/port.ts';
 import type { OwnerState } from '../metadata.ts';
+import { type BatchBound, Caution } from './caution.ts';
 import type { Delivery } from './delivery.ts';
 import { Fifo } from './fifo.ts';
 import { type Lanes, lanesFor } from './lanes.ts';
 import { Ledger } from './ledger.ts';
 import type { DoneRange } from './skip-map.ts';
+import type { Suspicion } from './suspicion.ts';
 
 export class Owned implements TopicPartition {
   readonly topic: string;
   readonly partition: number;
   readonly ledger: Ledger;
-  readonly lanes: Lanes;
+  /** Under caution, the caution in their place. */
+  lanes: Lanes;
+  /** Its last owner ended uncleanly, and what may have been in flight is not finished yet. */
+  caution: Caution | undefined;
+  /** A batch worker's. */
+  readonly batched: boolean;
   /** Records that waited and may run again; they hold their lanes already. */
   readonly again = new Fifo<Delivery>();
   /** False once lost: nothing of it may be started, sent or committed. */
@@ -49,6 +56,9 @@ export class Owned implements TopicPartition {
   /** Records that were finished when it was made: what has been finished since, the next owner does again. */
   committedFinished = 0;
   committedAtMs = Number.NEGATIVE_INFINITY;
+  /** Grows when what a commit has to say beside the watermark has changed; and as it was in the last commit. */
+  revision = 0;
+  committedRevision = 0;
   /** What the last acknowledged commit said about its owner; undefined when nobody knows. */
   told: OwnerState | undefined;
   /** Next offset to be written, as last heard; -1 before. */
@@ -56,13 +66,26 @@ export class Owned implements TopicPartition {
 
   constructor(
     { topic, partition }: TopicPartition,
-    from: { start: number; doneBefore?: readonly DoneRange[]; committed: number; order: Order },
+    from: {
+      start: number;
+      doneBefore?: readonly DoneRange[];
+      committed: number;
+      order: Order;
+      suspicion?: Suspicion | undefined;
+      /** Of a batch worker. */
+      batch?: BatchBound | undefined;
+    },
   ) {
     this.topic = topic;
     this.partition = partition;
     this.ledger = new Ledger(from.start, from.doneBefore);
     this.lanes = lanesFor(from.order);
     this.committed = from.committed;
+    this.batched = from.batch !== undefined;
+    if (from.suspicion !== undefined) {
+      this.caution = new Caution(this.lanes, from.suspicion, { batch: from.batch });
+      this.lanes = this.caution;
+    }
   }
 
   get id(): string {
@@ -78,6 +101,20 @@ export class Owned implements TopicPartition {
   lose(reason: unknown): void {
     this.alive = false;
     this.#controller.abort(reason);
+  }
+
+  /** A record that waited may run again. */
+  runAgain(delivery: Delivery): void {
+    if (this.caution === undefined) this.again.push(delivery);
+    else this.caution.again(delivery);
+  }
+
+  /** Caution is over: the lanes give their records as they do everywhere. */
+  openLanes(): void {
+    if (this.caution === undefined) return;
+    for (const delivery of this.caution.rest()) this.again.push(delivery);
+    this.lanes = this.caution.lanes;
+    this.caution = undefined;
   }
 
   /** Whether a record could be started now. */

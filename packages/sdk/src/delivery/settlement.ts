@@ -310,7 +310,7 @@ export class Settlement {
   #again(delivery: Delivery): void {
     if (!this.#holds(delivery)) return;
     delivery.state = 'queued';
-    delivery.owned.again.push(delivery);
+    delivery.owned.runAgain(delivery);
     this.#options.onAgain(delivery);
   }
 

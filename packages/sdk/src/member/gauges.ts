@@ -14,6 +14,7 @@ export interface GaugeSources {
   readonly running: number;
   readonly stuck: number;
   readonly parked: number;
+  readonly suspects: number;
   readonly breakerOpen: boolean;
   readonly memoryShort: boolean;
 }
@@ -29,6 +30,7 @@ export function readGauges(sources: GaugeSources): WorkerGauges {
     queued: owned.reduce((sum, each) => sum + each.queued, 0),
     parked: sources.parked,
     stuck: sources.stuck,
+    suspects: sources.suspects,
     assigned: intake.size,
     paused: { breaker: sources.breakerOpen ? 1 : 0, memory: memory ? 1 : 0, operator: 0 },
     partitions: owned.map((each) => partitionGauges(each, sources)),

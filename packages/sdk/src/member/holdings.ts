@@ -3,14 +3,17 @@
  * this member wrote last) keeps its ledger and its work; every other begins anew where the broker, or the declaration's
  * `positions`, says. Lost partitions have their work aborted and their records counted as handed over.
  */
-import type { Logger } from '@weir/core';
+import type { Clock, Logger } from '@weir/core';
 import type { Resolved } from '../config.ts';
 import type { AssignedPosition, AssignmentContext } from '../define.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import type { Intake } from '../delivery/intake.ts';
+import type { Narrowing } from '../delivery/narrowing.ts';
 import type { Settlement } from '../delivery/settlement.ts';
+import { takeOver } from '../delivery/suspicion.ts';
 import type { AssignedPartition, Assignment, ConsumerListener, StartPosition, TopicPartition } from '../kafka/port.ts';
 import type { LoadMeter } from '../scaling/meter.ts';
+import { reachOf } from './reach.ts';
 import type { Signals } from './signals.ts';
 
 export type LostReason = Parameters<ConsumerListener['lost']>[1];
@@ -19,10 +22,12 @@ export interface HoldingsOptions {
   readonly resolved: Resolved;
   readonly intake: Intake;
   readonly settlement: Settlement;
+  readonly narrowing: Narrowing;
   readonly signals: Signals;
   readonly meter: LoadMeter;
+  readonly clock: Clock;
   readonly log: Logger;
-  readonly metrics: { handedOver(count: number): void };
+  readonly metrics: { handedOver(count: number): void; uncleanEnd(count: number): void };
   readonly resources: () => unknown;
   /** Aborts when the member is told to stop. */
   readonly signal: AbortSignal;
@@ -33,8 +38,6 @@ export interface TakenOver {
   readonly starts: readonly StartPosition[];
   /** Partitions that came or left. */
   readonly moved: number;
-  /** Some of them have no committed offset yet. */
-  readonly uncommitted: boolean;
 }
 
 export class Holdings {
@@ -67,7 +70,6 @@ export class Holdings {
     return {
       starts,
       moved: fresh.length + assignment.lost.length,
-      uncommitted: fresh.some((each) => each.committed < 0),
     };
   }
 
@@ -106,12 +108,24 @@ export class Holdings {
   }
 
   #begin(each: AssignedPartition, position: number | undefined): StartPosition {
-    const { intake, meter, signals } = this.#options;
+    const { intake, meter, signals, narrowing, resolved, clock, log, metrics } = this.#options;
     const offset = position ?? this.#startOf(each);
     const left = signals.leftBehind(each);
     // The skip map belongs to the committed offset; elsewhere it would say nothing true.
     const doneBefore = offset === each.committed && left !== undefined ? left.doneBefore : [];
-    const owned = intake.own(each, { start: offset, committed: each.committed, doneBefore });
+    const suspicion = takeOver(left?.suspicion, {
+      end: left?.unclean ? { writer: left.signal.writer, at: clock.now() } : undefined,
+      from: offset,
+      reach: Math.min(each.logEnd, reachOf({ from: offset, doneBefore, signal: left?.signal, resolved })),
+    });
+    if (left?.unclean) metrics.uncleanEnd(1);
+    if (suspicion !== undefined)
+      log.warn(
+        { topic: each.topic, partition: each.partition, until: suspicion.until, ends: suspicion.ends.length },
+        `${each.topic}/${each.partition}: an owner ended without leaving; what may have been in flight (offsets ${offset} to ${suspicion.until - 1}) starts with care`,
+      );
+    const owned = intake.own(each, { start: offset, committed: each.committed, doneBefore, suspicion });
+    narrowing.watch(owned);
     owned.end = each.logEnd;
     meter.assigned(each, left?.signal);
     meter.observeEnd(each, each.logEnd);

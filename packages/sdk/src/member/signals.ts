@@ -6,6 +6,7 @@ import type { AssignedPosition } from '../define.ts';
 import type { Intake } from '../delivery/intake.ts';
 import type { Owned } from '../delivery/owned.ts';
 import { type DoneRange, decodeSkipMap, encodeSkipMap } from '../delivery/skip-map.ts';
+import { decodeSuspicion, encodeSuspicion, type Suspicion } from '../delivery/suspicion.ts';
 import type { Limiter } from '../flow/limiter.ts';
 import type { Tuner } from '../flow/tuner.ts';
 import {
@@ -30,6 +31,15 @@ export interface SignalsOptions {
   readonly paused: () => PauseReason | undefined;
   readonly log: MetadataBudgetOptions['log'];
   readonly metrics: MetadataBudgetOptions['metrics'] & { metadataIgnored(reason: string, count: number): void };
+}
+
+export interface LeftBehind {
+  readonly signal: Signal;
+  /** What it had done above the offset. */
+  readonly doneBefore: DoneRange[];
+  /** It did not leave: it died, or was cut off. */
+  readonly unclean: boolean;
+  readonly suspicion: Suspicion | undefined;
 }
 
 /** Less room than this for a skip map is none: holding records back for it would cost more than repeating some. */
@@ -68,7 +78,8 @@ export class Signals {
     const { characters } = this.#budget;
     if (characters === 0) return '';
     const signal = this.of(owned, offset);
-    const legacy = { owner: how.owner };
+    const legacy = { owner: how.owner, suspects: this.#suspectsOf(owned, offset) };
+    if (encodeMetadata(signal, legacy).length > characters) legacy.suspects = '';
     const room = skipMapRoom(signal, legacy, characters);
     if (!owned.ledger.knowsAhead || how.bare || room < LEAST_MAP) {
       intake.skipMapFilled(owned, 0);
@@ -84,8 +95,8 @@ export class Signals {
     this.#budget.refused(longest, bare);
   }
 
-  /** What the former owner of a partition wrote beside its committed offset: its signal, and what it had done above. */
-  leftBehind(each: AssignedPosition & { metadata: string }): { signal: Signal; doneBefore: DoneRange[] } | undefined {
+  /** What the former owner of a partition wrote beside its committed offset. */
+  leftBehind(each: AssignedPosition & { metadata: string }): LeftBehind | undefined {
     if (each.committed < 0) return undefined;
     const { metrics } = this.#options;
     const decoded = decodeMetadata(each.metadata, each.committed);
@@ -95,7 +106,15 @@ export class Signals {
     }
     const doneBefore = decodeSkipMap(each.committed, decoded.skipMap);
     if (doneBefore === undefined) metrics.metadataIgnored('skip-map', 1);
-    return { signal: decoded.signal, doneBefore: doneBefore ?? [] };
+    const suspicion = decoded.suspects === '' ? undefined : decodeSuspicion(decoded.suspects, each.committed);
+    if (suspicion === undefined && decoded.suspects !== '') metrics.metadataIgnored('suspects', 1);
+    // Its own name means that this process lost its session, or its client, and lives.
+    const unclean = decoded.owner === 'at-work' && decoded.signal.writer !== this.#options.writer;
+    return { signal: decoded.signal, doneBefore: doneBefore ?? [], unclean, suspicion };
+  }
+
+  #suspectsOf({ caution }: Owned, offset: number): string {
+    return caution === undefined || caution.ended ? '' : encodeSuspicion(caution.suspicion(), offset);
   }
 
   /** Records of this partition that could be at work at once. A batch worker has one batch of it in flight. */

@@ -49,6 +49,23 @@ export class MemoryKafka implements KafkaPort {
   }
 
   #refusals = 0;
+  #members = 0;
+  /** Grows with every crash: what was made before it is dead. */
+  #era = 0;
+
+  /** Which start of a process this is, from 1: each needs a name of its own. */
+  nextMember(): number {
+    return ++this.#members;
+  }
+
+  /**
+   * The process that consumes dies, as far as Kafka can see: it commits nothing more, what it sends does not arrive, and
+   * it hears nothing. A worker started afterwards on this Kafka is the next owner.
+   */
+  crash(): void {
+    this.#era++;
+    for (const consumer of [...this.#consumers]) consumer.die();
+  }
 
   /** The next commits are refused as during a join. */
   refuseCommits(times: number): void {
@@ -118,6 +135,7 @@ export class MemoryKafka implements KafkaPort {
 
   producer(): Producer {
     const pending = new Set<Promise<void>>();
+    const era = this.#era;
     return {
       start: async () => {},
       stop: async () => {
@@ -128,6 +146,7 @@ export class MemoryKafka implements KafkaPort {
       },
       send: (record: ProducerRecord, acknowledge: Acknowledge) => {
         const work = Promise.resolve().then(() => {
+          if (era !== this.#era) return;
           try {
             if (this.produceFailure) throw this.produceFailure;
             this.append(record);
@@ -266,6 +285,12 @@ class MemoryConsumer implements Consumer {
     this.#open = false;
     this.status = { state: 'stopped', detail: '', since: this.#clock.now() };
     this.#closed();
+  }
+
+  die(): void {
+    this.#open = false;
+    this.#closed();
+    this.#listener.lost(this.owned(), 'crash');
   }
 
   pause(partitions: readonly TopicPartition[]): void {

@@ -36,7 +36,7 @@ export interface TestWorkerOptions<R> {
   /** Environment variables; KAFKA_BROKERS is set already. */
   readonly env?: Environment;
   readonly clock?: ManualClock;
-  /** Kafka of another test worker (with its clock): what the next owner finds after a crash. */
+  /** Kafka of another test worker (with its clock): what the next owner finds after it left, or after `kafka.crash()`. */
   readonly kafka?: MemoryKafka;
   readonly log?: Logger;
   /** Memory that is as full as the test says. */
@@ -98,7 +98,7 @@ export async function testWorker<V, P extends Readonly<Record<string, Topic>>, R
     resolved,
     kafka,
     clock,
-    random: seededRandom(1),
+    random: seededRandom(kafka.nextMember()),
     log: options.log ?? silentLogger,
     metrics: createMetrics({ resolved, clock, nodeMetrics: false }),
     topology: topologyOf([resolved]),
