@@ -46,6 +46,8 @@ export interface Suspicion {
 /** From this many strikes on a record is alone in its process while it is handled, and from this many it is dead. */
 export const STRIKES_ALONE = 2;
 export const STRIKES_DEAD = 3;
+/** No count of ours gets anywhere near it; more is damage. */
+const MOST_STRIKES = 100;
 /** Ends that are remembered: those that a record's strikes can stand for, and one more. */
 const MOST_ENDS = 4;
 /** The text must leave room for signal and skip map. */
@@ -58,29 +60,27 @@ const FORM = /^a([0-9a-z]{1,11})\.((?:[0-9a-z]{1,32}@[0-9a-z]{1,11}\+?){0,4})\.(
  * @param end   the last owner's unclean end; undefined when it left in order, or was this member itself
  * @param from  where delivery begins
  * @param reach how far work can have got beyond it when nothing was written down: an offset
+ * @param logEnd nothing was in flight from here on, whatever the text says
  */
 export function takeOver(
   left: Suspicion | undefined,
-  { end, from, reach }: { end: End | undefined; from: number; reach: number },
+  { end, from, reach, logEnd }: { end: End | undefined; from: number; reach: number; logEnd: number },
 ): Suspicion | undefined {
-  if (left === undefined)
-    return end === undefined || reach <= from ? undefined : { until: reach, ends: [end], suspects: [] };
+  if (left === undefined) {
+    const until = Math.min(reach, logEnd);
+    return end === undefined || until <= from ? undefined : { until, ends: [end], suspects: [] };
+  }
   const suspects = left.suspects
-    .filter(({ offset }) => offset >= from)
+    .filter(({ offset }) => offset >= from && offset < logEnd)
     .map(({ offset, strikes, inFlight }) => ({
       offset,
       strikes: strikes + (inFlight && end !== undefined ? 1 : 0),
       inFlight: false,
     }))
     .filter(({ strikes }) => strikes > 0);
-  const until = Math.max(left.until, (suspects.at(-1)?.offset ?? -1) + 1);
+  const until = Math.max(Math.min(left.until, logEnd), (suspects.at(-1)?.offset ?? -1) + 1);
   if (until <= from) return undefined;
   return { until, ends: end === undefined ? left.ends : [...left.ends, end].slice(-MOST_ENDS), suspects };
-}
-
-export function strikesOf(suspicion: Suspicion, offset: number): number {
-  const listed = suspicion.suspects.find((each) => each.offset === offset);
-  return listed?.strikes ?? (offset < suspicion.until ? 1 : 0);
 }
 
 /** @param offset  the committed offset that the text stands beside. What does not fit is left out: its strikes are forgotten. */
@@ -133,6 +133,7 @@ export function decodeSuspicion(text: string, offset: number): Suspicion | undef
     const mark = numbers[place + 2]!;
     if (length < 1 || suspects.length + length > MOST_SUSPECTS || !Number.isSafeInteger(from + length))
       return undefined;
+    if (mark > 2 * MOST_STRIKES + 1) return undefined;
     for (let one = from; one < from + length; one++)
       suspects.push({ offset: one, strikes: mark >> 1, inFlight: (mark & 1) === 1 });
     at = from + length;

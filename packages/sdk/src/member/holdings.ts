@@ -116,7 +116,8 @@ export class Holdings {
     const suspicion = takeOver(left?.suspicion, {
       end: left?.unclean ? { writer: left.signal.writer, at: clock.now() } : undefined,
       from: offset,
-      reach: Math.min(each.logEnd, reachOf({ from: offset, doneBefore, signal: left?.signal, resolved })),
+      reach: reachOf({ from: offset, doneBefore, signal: left?.signal, resolved }),
+      logEnd: each.logEnd,
     });
     if (left?.unclean) metrics.uncleanEnd(1);
     if (suspicion !== undefined)
