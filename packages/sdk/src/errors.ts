@@ -142,7 +142,7 @@ export class RecordPoisonousError extends WeirError {
     const when = ends.slice(-strikes).map(({ writer, at }) => `${writer} by ${new Date(at).toISOString()}`);
     super(
       'WEIR_RECORD_POISONOUS',
-      `${strikes} processes ended without leaving while this record was in flight (${when.join(', ')}); its handler is not called again`,
+      `${strikes} processes ended without leaving while this record was in flight (${when.join(', ')}); its handler is not called again: WEIR_RECORD_POISONOUS`,
     );
     this.strikes = strikes;
   }
