@@ -7,8 +7,9 @@
 import { seededRandom } from '@weir/core';
 import { describe, expect, test } from 'vitest';
 import { describeFailure } from './report.ts';
-import { type RunOptions, type RunResult, runOnce, SUBJECT_NAMES } from './run.ts';
+import { type RunOptions, type RunResult, runOnce } from './run.ts';
 import { FAULT_NAMES, FAULTS, type FaultName, schedule } from './schedule.ts';
+import { SUBJECT_NAMES } from './subjects.ts';
 
 const SECONDS = 9;
 const KAFKA_SECONDS = 14;

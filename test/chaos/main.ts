@@ -12,8 +12,9 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { brokenRun, MUTATIONS } from './mutations.ts';
 import { commandOf, describeFailure, type Summary, summaryOf, table } from './report.ts';
-import { type RunOptions, type RunResult, runOnce, SUBJECT_NAMES } from './run.ts';
+import { type RunOptions, type RunResult, runOnce } from './run.ts';
 import { FAULT_NAMES } from './schedule.ts';
+import { SUBJECT_NAMES } from './subjects.ts';
 
 const STARVED_MS = 1_000;
 const MOST_AGAIN = 2;

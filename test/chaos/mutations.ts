@@ -5,8 +5,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Mix } from './load.ts';
-import type { RunOptions, SubjectName } from './run.ts';
+import type { RunOptions } from './run.ts';
 import type { FaultName } from './schedule.ts';
+import type { SubjectName } from './subjects.ts';
 
 export interface Edit {
   /** Below packages/. */
