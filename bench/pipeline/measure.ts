@@ -83,7 +83,7 @@ export async function measure(options: {
 }
 
 async function run(pipeline: RunningPipeline, events: number, on: string): Promise<Measured> {
-  const plan = await planWork({ events, filesUrl: pipeline.filesUrl });
+  const plan = await planWork({ events, filesUrls: [pipeline.files.url] });
   await Promise.all(WORKERS.map((name) => pipeline.start(name)));
   await wait(1_000);
 

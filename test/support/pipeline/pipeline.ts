@@ -51,10 +51,20 @@ export interface RunningService {
   log(): Promise<string>;
 }
 
+/** A file server of the run: a host of its own, with a breaker of its own. */
+export interface FileHost {
+  readonly url: string;
+  readonly service: RunningService;
+  /** From now on every file is answered with this status; 200 ends that. */
+  control(status: number): Promise<void>;
+  /** What was asked of it so far. */
+  totals(): Promise<{ requests: number; refused: number; bytes: number; connections: number }>;
+}
+
 export class RunningPipeline {
   readonly folder: string;
   readonly brokers: readonly string[];
-  readonly filesUrl: string;
+  readonly files: FileHost;
   readonly kafka: KafkaPort;
   readonly admin: Admin;
   readonly producer: Producer;
@@ -75,7 +85,7 @@ export class RunningPipeline {
   constructor(parts: {
     folder: string;
     brokers: readonly string[];
-    filesUrl: string;
+    files: FileHost;
     kafka: KafkaPort;
     admin: Admin;
     producer: Producer;
@@ -90,7 +100,7 @@ export class RunningPipeline {
   }) {
     this.folder = parts.folder;
     this.brokers = parts.brokers;
-    this.filesUrl = parts.filesUrl;
+    this.files = parts.files;
     this.kafka = parts.kafka;
     this.admin = parts.admin;
     this.producer = parts.producer;
@@ -156,16 +166,19 @@ export class RunningPipeline {
     });
   }
 
-  async control(status: number): Promise<void> {
-    await (await fetch(`${this.filesUrl}/control/${status}`)).text();
+  /** One more host that files can be on. */
+  async startFileHost(): Promise<FileHost> {
+    const service = fileServer(join(this.folder, 'logs', `file-server-${++this.#count}.log`), []);
+    this.#stops.push(() => ended(service));
+    return fileHost(service);
   }
 
-  /** Everything that is there, against the ledger. */
+  /** Everything that is there, against the ledger. What an operator replayed has rows of its own, which it knows nothing of. */
   async verify(ledger: readonly LedgerEntry[]): Promise<Verdict> {
     return verify({
       ledger,
       eventIds: eventIds(this.tables),
-      attachments: this.attachmentRows(),
+      attachments: firstTries(this.attachmentRows()),
       deadLetters: await this.deadLetters(),
       listed: listedDeadLetters(this.tables),
       hashBlob: (path) => hashBlob(this.blobs, path),
@@ -215,31 +228,25 @@ async function open(options: PipelineOptions, stops: (() => Promise<unknown>)[])
   for (const part of ['logs', 'blobs', 'tables']) await mkdir(join(folder, part), { recursive: true });
   const prefix = `run${process.pid}x${Date.now().toString(36)}`;
 
-  const helper = (name: string, main: string): RunningService => {
-    const service = serviceOf(name, {
-      args: [...(options.nodeArguments?.(name) ?? []), '--conditions=source', main],
-      env: { PATH: process.env.PATH ?? '' },
-      logPath: join(folder, 'logs', `${name}.log`),
-    });
-    stops.push(async () => {
-      service.process.terminate();
-      await service.process.exited;
-    });
-    return service;
-  };
-  const files = helper('file-server', fileURLToPath(new URL('./file-server.ts', import.meta.url)));
+  const server = fileServer(join(folder, 'logs', 'file-server.log'), options.nodeArguments?.('file-server') ?? []);
+  stops.push(() => ended(server));
   const broker = options.brokers
     ? undefined
-    : helper('broker', fileURLToPath(new URL('../../../packages/dev-broker/src/main.ts', import.meta.url)));
+    : serviceOf('broker', {
+        args: [...(options.nodeArguments?.('broker') ?? []), '--conditions=source', BROKER_MAIN],
+        env: { PATH: process.env.PATH ?? '' },
+        logPath: join(folder, 'logs', 'broker.log'),
+      });
   let brokers = options.brokers ?? [];
-  await until('file server and broker listen', START_MS, async () => {
-    if (broker) {
+  if (broker) {
+    stops.push(() => ended(broker));
+    await until('the broker listens', START_MS, async () => {
       await assertAlive(broker);
       brokers = (/"brokers":(\[[^\]]*\])/.exec(await broker.log()) ?? []).slice(1).flatMap((list) => JSON.parse(list));
-    }
-    return files.process.metricsPort !== undefined && brokers.length > 0;
-  });
-  const filesUrl = `http://127.0.0.1:${files.process.metricsPort}`;
+      return brokers.length > 0;
+    });
+  }
+  const files = await fileHost(server);
 
   const url = (part: string) =>
     options.bucket === undefined ? pathToFileURL(join(folder, part)).href : `s3://${options.bucket}/${part}`;
@@ -278,9 +285,40 @@ async function open(options: PipelineOptions, stops: (() => Promise<unknown>)[])
   stops.push(() => producer.stop(AbortSignal.timeout(2_000)));
   await producer.start();
   return new RunningPipeline({
-    ...{ folder, brokers, filesUrl, kafka, admin, producer, tables, blobs, pipeline, prefix, envOf, options, stops },
-    helpers: broker ? [files, broker] : [files],
+    ...{ folder, brokers, files, kafka, admin, producer, tables, blobs, pipeline, prefix, envOf, options, stops },
+    helpers: broker ? [server, broker] : [server],
   });
+}
+
+const FILE_SERVER_MAIN = fileURLToPath(new URL('./file-server.ts', import.meta.url));
+const BROKER_MAIN = fileURLToPath(new URL('../../../packages/dev-broker/src/main.ts', import.meta.url));
+
+function fileServer(logPath: string, nodeArguments: readonly string[]): RunningService {
+  const args = [...nodeArguments, '--conditions=source', FILE_SERVER_MAIN];
+  return serviceOf('file-server', { args, env: { PATH: process.env.PATH ?? '' }, logPath });
+}
+
+async function fileHost(service: RunningService): Promise<FileHost> {
+  await until('the file server listens', START_MS, async () => {
+    await assertAlive(service);
+    return service.process.metricsPort !== undefined;
+  });
+  const url = `http://127.0.0.1:${service.process.metricsPort}`;
+  return {
+    url,
+    service,
+    control: async (status) => void (await (await fetch(`${url}/control/${status}`)).text()),
+    totals: async () => JSON.parse(await (await fetch(`${url}/totals`)).text()),
+  };
+}
+
+async function ended({ process }: RunningService): Promise<void> {
+  process.terminate();
+  await process.exited;
+}
+
+async function* firstTries(rows: AsyncIterable<AttachmentRow>): AsyncGenerator<AttachmentRow> {
+  for await (const row of rows) if (row.replays === 0) yield row;
 }
 
 function serviceOf(name: string, options: Parameters<typeof startProcess>[0]): RunningService {

@@ -5,14 +5,15 @@ import { filePath, NumberedFile } from './files.ts';
 export interface WorkOptions {
   readonly events: number;
   readonly seed?: number;
-  readonly filesUrl: string;
+  /** Of the file servers; files go to them in turn. */
+  readonly filesUrls: readonly string[];
   readonly fileBytes?: number;
   /** How long the server waits before file number n; 0 unless told. */
   readonly waitMs?: (number: number) => number;
 }
 
 export function planWork(options: WorkOptions): Promise<SourcePlan> {
-  const { filesUrl, fileBytes = 20 * 1024, waitMs = () => 0 } = options;
+  const { filesUrls, fileBytes = 20 * 1024, waitMs = () => 0 } = options;
   let made = 0;
   return planSource({
     events: options.events,
@@ -24,7 +25,7 @@ export function planWork(options: WorkOptions): Promise<SourcePlan> {
     latencyMs: 0,
     serve: (_host, { file }) => {
       const { number, bytes } = file as NumberedFile;
-      return `${filesUrl}${filePath({ number, bytes, waitMs: waitMs(number) }, file.name)}`;
+      return `${filesUrls[number % filesUrls.length]}${filePath({ number, bytes, waitMs: waitMs(number) }, file.name)}`;
     },
   });
 }

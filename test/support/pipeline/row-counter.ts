@@ -10,13 +10,22 @@ export class RowCounter {
   readonly #store: ObjectStore;
   readonly #table: string;
   #version = 0;
+  #looking: Promise<number> | undefined;
 
   constructor(store: ObjectStore, table: string) {
     this.#store = store;
     this.#table = table;
   }
 
-  async look(): Promise<number> {
+  /** @returns the rows so far; safe to ask from several places at once */
+  look(): Promise<number> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #look(): Promise<number> {
     for (;;) {
       const commit = await this.#read();
       if (commit === undefined) return this.rows;
