@@ -5,9 +5,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs, { type Assigner, type ConsumerConfig } from 'kafkajs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { ASSIGNER_NAME } from '../../packages/sdk/src/kafka/kafkajs-assigner.ts';
-import { Bench, type Harness } from './harness.ts';
+import { type Bench, checkOn, type Harness } from './harness.ts';
 import { type Member, until, World } from './member.ts';
 
 const { AssignerProtocol, PartitionAssigners } = kafkajs;
@@ -20,15 +20,7 @@ export function assignerSuite(name: string, open: () => Promise<Harness>): void 
     });
     afterAll(() => harness?.stop());
 
-    const check = (fact: string, body: (bench: Bench) => Promise<void>) =>
-      test(fact, { timeout: 90_000 }, async () => {
-        const bench = new Bench(harness);
-        try {
-          await body(bench);
-        } finally {
-          await bench.close();
-        }
-      });
+    const check = checkOn(() => harness);
 
     const raw = () =>
       new kafkajs.Kafka({

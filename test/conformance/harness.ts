@@ -1,6 +1,8 @@
 /** What the conformance suite needs to know about a broker, and what every test builds from it. */
 import { randomUUID } from 'node:crypto';
 import { type Logger, silentLogger, systemClock } from '@weir/core';
+import kafkajs, { type Kafka } from 'kafkajs';
+import { test } from 'vitest';
 import type { KafkaSettings } from '../../packages/sdk/src/config.ts';
 import { kafkajsPort } from '../../packages/sdk/src/kafka/kafkajs.ts';
 import type { Admin, KafkaPort, ProducerRecord } from '../../packages/sdk/src/kafka/port.ts';
@@ -19,6 +21,22 @@ export interface Harness {
 /** What a broker can do beyond what every one must; what is missing is listed in docs as a gap. */
 export interface Capabilities {
   readonly transactions: boolean;
+}
+
+/** A test with its own bench, closed at the end whatever happens. */
+export type Check = (fact: string, body: (bench: Bench) => Promise<void>) => void;
+
+export function checkOn(harness: () => Harness): Check {
+  return (fact, body) => {
+    test(fact, { timeout: 90_000 }, async () => {
+      const bench = new Bench(harness());
+      try {
+        await body(bench);
+      } finally {
+        await bench.close();
+      }
+    });
+  };
 }
 
 /** One test's clients, names and members; `close` ends them all. */
@@ -58,6 +76,11 @@ export class Bench {
       clock: systemClock,
       ...(network ? { Kafka: network.Kafka } : {}),
     });
+  }
+
+  /** A client that has nothing of ours. */
+  raw(): Kafka {
+    return new kafkajs.Kafka({ brokers: [...this.harness.brokers], logLevel: kafkajs.logLevel.NOTHING });
   }
 
   async createTopic(partitions: number, topic = this.topic): Promise<string> {
