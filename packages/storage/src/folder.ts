@@ -13,18 +13,11 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { type Clock, type Logger, redactText } from '@weir/core';
-import {
-  BucketMissingError,
-  InvalidKeyError,
-  ObjectNotFoundError,
-  PreconditionFailedError,
-  StoreAccessDeniedError,
-  StoreNotAtomicError,
-  StoreRefusedError,
-  StoreUnavailableError,
-} from './errors.ts';
+import { BucketMissingError, PreconditionFailedError, StoreNotAtomicError } from './errors.ts';
+import { codeOf, isMissing, storeError } from './folder-errors.ts';
+import { keysIn } from './folder-walk.ts';
 import { IN_PLACE_BYTES, putInPlace, QuickDisk } from './in-place.ts';
-import { checkKey, checkPrefix, compareKeys, TEMPORARY } from './key.ts';
+import { checkKey, checkPrefix, TEMPORARY } from './key.ts';
 import { probeStore } from './probe.ts';
 import { WatchedSource } from './source.ts';
 import type { ByteRange, ObjectInfo, ObjectStore, PutOptions, PutStreamOptions } from './store.ts';
@@ -33,7 +26,6 @@ import { writeWhole } from './write-whole.ts';
 /** Folders that are remembered as made; past it all are forgotten, which costs a question each. */
 const MOST_KNOWN_FOLDERS = 10_000;
 const STALE_TEMPORARY_MS = 24 * 60 * 60_000;
-const UNAVAILABLE = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'EBUSY', 'ETIMEDOUT', 'ESTALE', 'EAGAIN']);
 const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
 interface FolderOptions {
@@ -43,11 +35,6 @@ interface FolderOptions {
   readonly clock: Clock;
   readonly log: Logger;
 }
-
-const codeOf = (error: unknown): string => {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' ? code : '';
-};
 
 /** One `write` may take less than it was given. */
 async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
@@ -84,7 +71,7 @@ class FolderStore implements ObjectStore {
       if (!(await stat(root)).isDirectory()) throw new BucketMissingError(this.location);
       await mkdir(this.#temporary, { recursive: true });
     } catch (error) {
-      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR' || codeOf(error) === 'EEXIST') {
+      if (isMissing(error) || codeOf(error) === 'EEXIST') {
         throw new BucketMissingError(this.location, { cause: error });
       }
       throw this.#wrap('open', '', error);
@@ -108,7 +95,7 @@ class FolderStore implements ObjectStore {
       const found = await stat(this.#path(key));
       return found.isFile() ? { key, bytes: found.size, modifiedAt: found.mtimeMs } : undefined;
     } catch (error) {
-      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
+      if (isMissing(error)) return undefined;
       throw this.#wrap('head', key, error);
     }
   }
@@ -156,8 +143,11 @@ class FolderStore implements ObjectStore {
 
   async *list(prefix: string, options: { startAfter?: string } = {}): AsyncGenerator<ObjectInfo> {
     checkPrefix(prefix);
-    const cut = prefix.lastIndexOf('/');
-    yield* this.#walk(cut < 0 ? '' : prefix.slice(0, cut + 1), prefix, options.startAfter);
+    const { root } = this.#options;
+    for await (const key of keysIn({ root, location: this.location, prefix, startAfter: options.startAfter })) {
+      const info = await this.head(key);
+      if (info) yield info;
+    }
   }
 
   async delete(key: string): Promise<void> {
@@ -165,7 +155,7 @@ class FolderStore implements ObjectStore {
     try {
       await unlink(this.#path(key));
     } catch (error) {
-      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return;
+      if (isMissing(error)) return;
       throw this.#wrap('delete', key, error);
     }
   }
@@ -280,33 +270,6 @@ class FolderStore implements ObjectStore {
     }
   }
 
-  async *#walk(folder: string, prefix: string, startAfter: string | undefined): AsyncGenerator<ObjectInfo> {
-    const names: string[] = [];
-    try {
-      for await (const entry of await opendir(join(this.#options.root, folder))) {
-        if (folder === '' && entry.name === TEMPORARY) continue;
-        if (entry.isDirectory()) names.push(`${entry.name}/`);
-        else if (entry.isFile()) names.push(entry.name);
-      }
-    } catch (error) {
-      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return;
-      throw this.#wrap('list', folder, error);
-    }
-    // A folder sorts as its name and a slash, so the walk as a whole is in the order of whole keys.
-    for (const name of names.sort(compareKeys)) {
-      const key = folder + name;
-      if (name.endsWith('/')) {
-        if (!key.startsWith(prefix) && !prefix.startsWith(key)) continue;
-        if (startAfter !== undefined && !startAfter.startsWith(key) && compareKeys(key, startAfter) < 0) continue;
-        yield* this.#walk(key, prefix, startAfter);
-        continue;
-      }
-      if (!key.startsWith(prefix) || (startAfter !== undefined && compareKeys(key, startAfter) <= 0)) continue;
-      const info = await this.head(key);
-      if (info) yield info;
-    }
-  }
-
   async #sweep(): Promise<void> {
     try {
       const before = this.#options.clock.now() - STALE_TEMPORARY_MS;
@@ -320,20 +283,6 @@ class FolderStore implements ObjectStore {
   }
 
   #wrap(operation: string, key: string, error: unknown): unknown {
-    const code = codeOf(error);
-    if (code.startsWith('WEIR_')) return error;
-    if (code === 'ENOENT') return new ObjectNotFoundError(key, this.location, { cause: error });
-    if (code === 'EISDIR' || code === 'ENOTDIR' || code === 'EEXIST' || code === 'ENOTEMPTY') {
-      if (operation === 'get') return new ObjectNotFoundError(key, this.location, { cause: error });
-      return new InvalidKeyError(key, 'a part of it is an object where a folder is needed, or the reverse', {
-        cause: error,
-      });
-    }
-    const what = key === '' ? operation : `${operation} of ${key}`;
-    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-      return new StoreAccessDeniedError(this.location, what, error);
-    }
-    if (UNAVAILABLE.has(code)) return new StoreUnavailableError(this.location, what, error);
-    return new StoreRefusedError(this.location, what, error);
+    return storeError(error, { location: this.location, operation, key });
   }
 }
