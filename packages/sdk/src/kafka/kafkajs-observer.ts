@@ -185,7 +185,7 @@ export class Observer {
     } catch (error) {
       const type = errorType(error);
       if (type !== 'UNKNOWN_TOPIC_OR_PARTITION' && type !== 'INVALID_TOPIC_EXCEPTION') throw error;
-      (cluster as unknown as { targetTopics: Set<string> }).targetTopics.clear();
+      forgetTopics(cluster);
       await cluster.refreshMetadata();
       const existing = topics.filter((topic) => cluster.findTopicPartitionMetadata(topic).length > 0);
       if (existing.length > 0) await cluster.addMultipleTargetTopics(existing);
@@ -207,7 +207,9 @@ export class Observer {
         }
         await this.#context.clock.sleep(waitMs, this.#closing.signal);
         waitMs = Math.min(waitMs * 2, 1_000);
-        await cluster?.refreshMetadata().catch(() => undefined);
+        if (cluster === undefined) continue;
+        if (errorType(error) === 'UNKNOWN_TOPIC_OR_PARTITION') forgetTopics(cluster);
+        else await cluster.refreshMetadata().catch(() => undefined);
       }
     }
   }
@@ -229,6 +231,11 @@ export class Observer {
     await this.#made.cluster.connect();
     return this.#made.cluster;
   }
+}
+
+/** kafkajs goes on with what it knew of a topic that was deleted; so it has to ask for each of its topics as for a new one. */
+function forgetTopics(cluster: Cluster): void {
+  (cluster as unknown as { targetTopics: Set<string> }).targetTopics.clear();
 }
 
 interface DescribedGroup {

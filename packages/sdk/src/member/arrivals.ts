@@ -1,6 +1,10 @@
-/** End offsets on a timer: a paused partition reports no high watermark with its fetches, and an idle one has none. */
+/**
+ * End offsets on a timer: a paused partition reports no high watermark with its fetches, and an idle one has none. Who looks
+ * also sees when a topic is gone; the client would try on for most of a minute before it says anything.
+ */
 import type { Logger } from '@weir/core';
 import type { Intake } from '../delivery/intake.ts';
+import { TopicMissingError } from '../errors.ts';
 import type { Admin } from '../kafka/port.ts';
 import type { LoadMeter } from '../scaling/meter.ts';
 
@@ -11,6 +15,9 @@ export class Arrivals {
   readonly #topics: readonly string[];
   readonly #log: Logger;
   #reading = false;
+  /** Gone at the last look; and those that were told. */
+  #gone = new Set<string>();
+  readonly #told = new Set<string>();
 
   constructor(options: { admin: Admin; intake: Intake; meter: LoadMeter; topics: readonly string[]; log: Logger }) {
     this.#admin = options.admin;
@@ -25,7 +32,9 @@ export class Arrivals {
     if (this.#reading || this.#intake.size === 0) return;
     this.#reading = true;
     try {
-      for (const { topic, partition, end } of await this.#admin.offsets(this.#topics)) {
+      const offsets = await this.#admin.offsets(this.#topics);
+      this.#look(new Set(offsets.map(({ topic }) => topic)));
+      for (const { topic, partition, end } of offsets) {
         const owned = this.#intake.get({ topic, partition });
         if (owned === undefined) continue;
         owned.end = Math.max(owned.end, end);
@@ -36,5 +45,22 @@ export class Arrivals {
     } finally {
       this.#reading = false;
     }
+  }
+
+  /** Twice in a row, because metadata may be behind for a moment; once, until it is there again. */
+  #look(present: ReadonlySet<string>): void {
+    const gone = new Set(
+      [...this.#intake.partitions()].map(({ topic }) => topic).filter((topic) => !present.has(topic)),
+    );
+    const sure = [...gone].filter((topic) => this.#gone.has(topic) && !this.#told.has(topic));
+    this.#gone = gone;
+    for (const topic of this.#told) if (present.has(topic)) this.#told.delete(topic);
+    if (sure.length === 0) return;
+    for (const topic of sure) this.#told.add(topic);
+    const error = new TopicMissingError(
+      sure,
+      'it was there when this worker started: create it again with `weir topics create`, and it is read from its start',
+    );
+    this.#log.error({ code: error.code, topics: sure }, error.message);
   }
 }
