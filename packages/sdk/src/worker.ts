@@ -526,6 +526,13 @@ class GroupMember implements RunningWorker, ConsumerListener {
     committed,
     logStart,
   }: TopicPartition & { committed: number; logStart: number }): void {
+    if (committed > logStart) {
+      this.#log.error(
+        { topic, partition, committed, logStart },
+        `${topic}/${partition}: the log ends before the committed offset ${committed}: the topic was deleted and made again, or a leader without its last records was elected; it is read from its start`,
+      );
+      return;
+    }
     const missed = Math.max(0, logStart - Math.max(0, committed));
     this.#metrics.outOfRange(missed);
     this.#log.error(

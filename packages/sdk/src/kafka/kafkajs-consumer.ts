@@ -27,6 +27,7 @@ export class KafkajsConsumer implements Consumer {
   #running: Promise<void> | undefined;
   #status: ConsumerStatus;
   #loggedMs = Number.NEGATIVE_INFINITY;
+  #logged = '';
   #lastSeenMs = 0;
 
   constructor(context: PortContext, options: ConsumerOptions) {
@@ -98,9 +99,10 @@ export class KafkajsConsumer implements Consumer {
         owned = reason === 'refused' ? NEVER_JOINED : membership.owned;
         const detail = `${WHY[reason]}: ${describeError(error)}`;
         this.#say('crashed', detail);
-        if (clock.monotonic() - beganMs > HEALTHY_MS) {
+        const healthy = clock.monotonic() - beganMs > HEALTHY_MS;
+        if (healthy) waitMs = FIRST_WAIT_MS;
+        if (healthy && reason !== 'replaced') {
           // Routine: a connection that broke during a join is enough.
-          waitMs = FIRST_WAIT_MS;
           log.info({ reason }, `${detail}; joining again with a new client`);
         } else this.#warn({ error, reason }, `${detail}; joining again with a new client`);
       } catch (error) {
@@ -137,7 +139,8 @@ export class KafkajsConsumer implements Consumer {
 
   #warn(fields: object, message: string): void {
     const { clock, log } = this.#context;
-    if (clock.monotonic() - this.#loggedMs < REPEAT_LOG_MS) return;
+    if (message === this.#logged && clock.monotonic() - this.#loggedMs < REPEAT_LOG_MS) return;
+    this.#logged = message;
     this.#loggedMs = clock.monotonic();
     log.warn(fields, message);
   }
@@ -157,4 +160,5 @@ const WHY = {
   crash: 'the Kafka client gave up',
   session: 'the session was lost',
   refused: 'the assignment could not be taken',
+  replaced: 'a log is not the one that was read',
 } as const;

@@ -3,6 +3,11 @@
  * become records only when they continue exactly there; whatever kafkajs does by itself (resetting an offset that is out
  * of range, delivering a fetch that is older than a seek or a join) shows as a step from that line and is put right.
  *
+ * A log can also be another one than the one that was read: its topic was deleted and made again (kafkajs knows no topic ids),
+ * or a leader without its last records was elected. It shows when the log ends before what was seen of it; offsets of
+ * then would hide records of now, so the membership ends and the partition begins anew. What has outgrown the old log
+ * before anybody looks cannot be told from it.
+ *
  * kafkajs's own pauses outlive a generation, so every partition is paused when a join begins, and flows again when its
  * start is known and the worker has not paused it.
  */
@@ -11,7 +16,14 @@ import type { PortContext } from './kafkajs.ts';
 import { within } from './kafkajs-client.ts';
 import type { Observer } from './kafkajs-observer.ts';
 import { readParts, type UnreadablePart } from './kafkajs-parts.ts';
-import { type ConsumerListener, ListedRecords, type Records, type StartPosition, type TopicPartition } from './port.ts';
+import {
+  type CommitEntry,
+  type ConsumerListener,
+  ListedRecords,
+  type Records,
+  type StartPosition,
+  type TopicPartition,
+} from './port.ts';
 
 const ALIGN_RETRY_MS = 1_000;
 const NONE = new ListedRecords([]);
@@ -26,6 +38,8 @@ export interface Owned extends TopicPartition {
   aligning: boolean;
   /** Fetches begun before the last seek; what they bring is stale. */
   seekAt: number;
+  /** The highest end that a fetch has shown. A log does not shrink. */
+  seenEnd: number;
 }
 
 export interface IntakeOptions {
@@ -37,6 +51,8 @@ export interface IntakeOptions {
   readonly isOpen: () => boolean;
   /** The broker has answered within the session timeout. */
   readonly isAlive: () => boolean;
+  /** Logs that end before what was seen of them, and where they begin. The membership ends. */
+  readonly replaced: (starts: readonly CommitEntry[], error: Error) => void;
   /** Aborted when the membership is over. */
   readonly closing: AbortSignal;
 }
@@ -64,11 +80,21 @@ export class Intake {
 
   /** A new assignment: nothing flows before `start`. */
   replace(assignment: Readonly<Record<string, readonly number[]>>): void {
+    const before = this.#owned;
     this.#owned = new Map();
     for (const [topic, partitions] of Object.entries(assignment)) {
       for (const partition of partitions) {
-        const owned: Owned = { topic, partition, next: undefined, paused: false, aligning: false, seekAt: 0 };
-        this.#owned.set(keyOf(topic, partition), owned);
+        const key = keyOf(topic, partition);
+        const seenEnd = before.get(key)?.seenEnd ?? 0;
+        this.#owned.set(key, {
+          topic,
+          partition,
+          next: undefined,
+          paused: false,
+          aligning: false,
+          seekAt: 0,
+          seenEnd,
+        });
       }
     }
     this.pauseAll();
@@ -126,10 +152,12 @@ export class Intake {
     const fetchedAt = Number((batch as { fetchedOffset?: string }).fetchedOffset ?? owned.next);
     const last = messages[messages.length - 1];
     if (last === undefined) return;
-    if (fetchedAt !== owned.next) {
+    const end = Number(batch.highWatermark);
+    if (fetchedAt !== owned.next || end < owned.seenEnd) {
       void this.#realign(owned);
       return;
     }
+    owned.seenEnd = end;
     for (const part of readParts(owned, messages)) {
       if (!this.#delivers(owned)) return;
       if (part.records === undefined) {
@@ -204,10 +232,16 @@ export class Intake {
     const isCurrent = () => this.#owned.get(keyOf(topic, partition)) === owned && this.#options.isOpen();
     while (isCurrent()) {
       try {
-        const [ends] = await this.#options.observer.offsets([topic], [{ topic, partition }]);
+        const siblings = this.partitions.filter((one) => one.topic === topic);
+        const logs = await this.#options.observer.offsets([topic], siblings);
         if (!isCurrent()) return;
         const wanted = owned.next ?? 0;
-        if (ends && (wanted < ends.start || wanted > ends.end)) {
+        const ends = logs.find((one) => one.partition === partition);
+        if (ends && Math.max(wanted, owned.seenEnd) > ends.end) {
+          this.#replaced(logs);
+          return;
+        }
+        if (ends && wanted < ends.start) {
           this.#options.listener.outOfRange({ topic, partition, committed: wanted, logStart: ends.start });
           this.#seekTo(owned, ends.start);
         } else this.#seekTo(owned, wanted);
@@ -222,6 +256,21 @@ export class Intake {
         await this.#options.context.clock.sleep(ALIGN_RETRY_MS, this.#options.closing).catch(() => undefined);
       }
     }
+  }
+
+  /** Whoever went on in it with what is known of the old one would take its records for seen. All of a topic are looked at. */
+  #replaced(logs: readonly (TopicPartition & { start: number; end: number })[]): void {
+    const starts: CommitEntry[] = [];
+    const told: string[] = [];
+    for (const { topic, partition, start, end } of logs) {
+      const owned = this.#owned.get(keyOf(topic, partition));
+      const seen = Math.max(owned?.next ?? 0, owned?.seenEnd ?? 0);
+      if (seen <= end) continue;
+      starts.push({ topic, partition, offset: start, metadata: '' });
+      told.push(`${topic}/${partition} ends at ${end}, and was seen up to ${seen}`);
+    }
+    const why = 'the topic was deleted and made again, or a leader without its last records was elected';
+    this.#options.replaced(starts, new Error(`${told.join('; ')}: ${why}; what there is is read from its start`));
   }
 
   #delivers(owned: Owned): boolean {

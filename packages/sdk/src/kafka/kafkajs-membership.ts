@@ -35,7 +35,7 @@ import type {
 type Phase = 'idle' | 'joining' | 'reading' | 'open' | 'revoking' | 'closed';
 
 export interface End {
-  readonly reason: 'crash' | 'session' | 'refused' | 'stopped';
+  readonly reason: 'crash' | 'session' | 'refused' | 'replaced' | 'stopped';
   readonly error: unknown;
 }
 
@@ -89,6 +89,8 @@ export class Membership {
   #rebalanceSeen = false;
   #leader = false;
   #rejoinWanted = false;
+  /** Logs were replaced: what the worker has done counts no more. */
+  #startingOver = false;
   #owned: OwnedOnce;
   #beatSentMs = 0;
   #lastSeenMs = 0;
@@ -167,6 +169,7 @@ export class Membership {
       observer,
       isOpen: () => this.#phase === 'open',
       isAlive: () => !this.#isZombie(),
+      replaced: (starts, error) => void this.#replaced(starts, error),
       closing: this.#closing.signal,
     });
     this.#commits = new Commits({
@@ -241,8 +244,9 @@ export class Membership {
     this.#intake.seek(position);
   }
 
-  commit(entries: readonly CommitEntry[]): Promise<void> {
-    return this.#commits.commit(entries);
+  async commit(entries: readonly CommitEntry[]): Promise<void> {
+    if (this.#startingOver) throw new CommitFencedError('a log was replaced: the work on the old one is void');
+    await this.#commits.commit(entries);
   }
 
   /** With the next heartbeat; a follower's rejoin would only get it the assignment that there is. */
@@ -453,6 +457,18 @@ export class Membership {
     }
   }
 
+  /** What was committed meanwhile is an offset of the old log: whoever gets the partition must find the new one's start. */
+  async #replaced(starts: readonly CommitEntry[], error: Error): Promise<void> {
+    if (this.#startingOver) return;
+    this.#startingOver = true;
+    try {
+      await within(this.#context.clock, CLOSE_TIMEOUT_MS, this.#commits.commit(starts));
+    } catch (cause) {
+      this.#log.warn({ error: cause }, 'the start of a log that was replaced could not be committed');
+    }
+    this.#over('replaced', error);
+  }
+
   #seen(atMs: number): void {
     if (atMs > this.#lastSeenMs) this.#lastSeenMs = atMs;
   }
@@ -476,7 +492,7 @@ export class Membership {
     this.#closing.abort(new Error('the membership is over'));
     const owned = [...this.#announced.values()];
     this.#intake.clear();
-    if (owned.length > 0) this.#lose(owned, reason === 'refused' ? 'rebalance' : reason);
+    if (owned.length > 0) this.#lose(owned, reason === 'refused' || reason === 'replaced' ? 'rebalance' : reason);
     this.#end.resolve({ reason, error });
   }
 }

@@ -49,10 +49,15 @@ export class Holdings {
 
   async takeOver(assignment: Assignment): Promise<TakenOver> {
     const { intake } = this.#options;
-    const retained = assignment.partitions.filter((each) => each.retained && intake.get(each) !== undefined);
+    const isReplaced = (each: AssignedPartition) => (intake.get(each)?.ledger.next ?? 0) > each.logEnd;
+    const replaced = new Set(assignment.partitions.filter(isReplaced));
+    const retained = assignment.partitions.filter(
+      (each) => each.retained && intake.get(each) !== undefined && !replaced.has(each),
+    );
     const kept = new Set(retained.map((each) => intake.get(each)));
     this.giveUp(assignment.lost, 'rebalance');
-    // Ours again, but the broker has something else than we wrote: somebody owned it in between.
+    // Ours again, but the broker has something else than we wrote: somebody owned it in between. Or the log ends before
+    // what we have read of it: it is another one, and offsets of then would hide its records.
     this.giveUp(
       [...intake.partitions()].filter((owned) => !kept.has(owned)),
       'rebalance',
@@ -65,7 +70,7 @@ export class Holdings {
         partition: each.partition,
         offset: intake.get(each)!.ledger.next,
       })),
-      ...fresh.map((each) => this.#begin(each, positions.get(`${each.topic}/${each.partition}`))),
+      ...fresh.map((each) => this.#begin(each, positions.get(`${each.topic}/${each.partition}`), replaced.has(each))),
     ];
     return {
       starts,
@@ -107,25 +112,28 @@ export class Holdings {
     return new Map(given.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]));
   }
 
-  #begin(each: AssignedPartition, position: number | undefined): StartPosition {
+  #begin(each: AssignedPartition, position: number | undefined, replaced: boolean): StartPosition {
     const { intake, meter, signals, narrowing, resolved, clock, log, metrics } = this.#options;
-    const offset = position ?? this.#startOf(each);
-    const left = signals.leftBehind(each);
+    const offset = position ?? (replaced ? each.logStart : this.#startOf(each));
+    // A log that ends before that is another one; the port says so, and begins at its start.
+    const start = offset > each.logEnd ? each.logStart : offset;
+    // What was left behind belongs to the old log.
+    const left = replaced || start !== offset ? undefined : signals.leftBehind(each);
     // The skip map belongs to the committed offset; elsewhere it would say nothing true.
-    const doneBefore = offset === each.committed && left !== undefined ? left.doneBefore : [];
+    const doneBefore = start === each.committed && left !== undefined ? left.doneBefore : [];
     const suspicion = takeOver(left?.suspicion, {
       end: left?.unclean ? { writer: left.signal.writer, at: clock.now() } : undefined,
-      from: offset,
-      reach: reachOf({ from: offset, doneBefore, signal: left?.signal, resolved }),
+      from: start,
+      reach: reachOf({ from: start, doneBefore, signal: left?.signal, resolved }),
       logEnd: each.logEnd,
     });
     if (left?.unclean) metrics.uncleanEnd(1);
     if (suspicion !== undefined)
       log.warn(
         { topic: each.topic, partition: each.partition, until: suspicion.until, ends: suspicion.ends.length },
-        `${each.topic}/${each.partition}: an owner ended without leaving; what may have been in flight (offsets ${offset} to ${suspicion.until - 1}) starts with care`,
+        `${each.topic}/${each.partition}: an owner ended without leaving; what may have been in flight (offsets ${start} to ${suspicion.until - 1}) starts with care`,
       );
-    const owned = intake.own(each, { start: offset, committed: each.committed, doneBefore, suspicion });
+    const owned = intake.own(each, { start, committed: each.committed, doneBefore, suspicion });
     narrowing.watch(owned);
     owned.end = each.logEnd;
     meter.assigned(each, left?.signal);
