@@ -55,6 +55,7 @@ import { standingOf } from './member/standing.ts';
 import type { Signal } from './metadata.ts';
 import type { Metrics, WorkerGauges } from './metrics.ts';
 import { LoadMeter } from './scaling/meter.ts';
+import { Rejoins } from './scaling/rejoins.ts';
 import type { Health } from './serve/http.ts';
 import type { Topology } from './topology.ts';
 
@@ -86,6 +87,11 @@ export interface RunningWorker {
   drain(signal: AbortSignal): Promise<DrainReport>;
   /** Aborts handlers: the drain's deadline, or a second signal. */
   abort(): void;
+  /**
+   * Somebody has looked at the group: whether the plan wants its partitions dealt anew. The leader then joins again, once
+   * per catchUp at most; everybody else does nothing.
+   */
+  planned(rebalance: boolean | undefined): void;
   health(): Health;
   gauges(): WorkerGauges;
   signals(): Signal[];
@@ -134,6 +140,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
   readonly #quiet = new Quiet();
   readonly #arrivals: Arrivals;
   readonly #deadLetterCalls: DeadLetterCalls;
+  readonly #rejoins: Rejoins;
   readonly #timers: Cancel[] = [];
   readonly #opening = new AbortController();
   #phase: 'new' | 'running' | 'draining' | 'stopped' = 'new';
@@ -175,6 +182,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
           catchUpMs: resolved.scaling.catchUpMs,
         }),
     });
+    this.#rejoins = new Rejoins(resolved.scaling.catchUpMs);
     this.#plain = Object.keys(resolved.dependencies).filter((name) => !resolved.dependencies[name]?.keyed);
     this.#limiter = new Limiter(resolved.concurrency.start);
     const { start, max, fixed } = resolved.concurrency;
@@ -404,6 +412,13 @@ class GroupMember implements RunningWorker, ConsumerListener {
     this.#quiet.told();
   }
 
+  planned(rebalance: boolean | undefined): void {
+    const now = this.#clock.monotonic();
+    if (!this.#rejoins.looked(rebalance, now) || this.#phase !== 'running' || !this.#consumer.rejoin()) return;
+    this.#rejoins.began(now);
+    this.#log.info({}, 'the load is uneven: joining again, as leader, to have the partitions dealt anew');
+  }
+
   health(): Health {
     const slots = this.#limiter.limit;
     const stuck = this.#runner.stuck;
@@ -447,6 +462,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
   async assigned(assignment: Assignment): Promise<readonly StartPosition[]> {
     const { starts, moved } = await this.#holdings.takeOver(assignment);
     this.#joined = true;
+    this.#rejoins.joined(assignment.leader, this.#clock.monotonic());
     if (this.#revoking) this.#metrics.rebalanced((this.#clock.monotonic() - this.#revokingSinceMs) / 1000, moved);
     this.#revoking = false;
     this.#intake.hold(this.#shut);

@@ -280,6 +280,23 @@ describe('assign', () => {
   });
 });
 
+describe('a thorough assignment', () => {
+  test('moves what the usual one leaves where it is, because the difference may be noise', () => {
+    const partitions = topicOf([30, 20, 20, 20, 10, 10]);
+    const today = [member('a', partitions.slice(0, 3)), member('b', partitions.slice(3))];
+    expect([...assign(today, partitions, loadOf).values()].map((share) => share.length)).toEqual([3, 3]);
+    const thorough = [...assign(today, partitions, loadOf, true).values()];
+    expect(thorough.map((share) => share.reduce((sum, { load }) => sum + load!, 0)).sort()).toEqual([50, 60]);
+  });
+
+  test('moves nothing when nothing makes the heavier one lighter', () => {
+    const partitions = topicOf([30, 25, 28, 27]);
+    const before = assign([member('a', [partitions[0]!, partitions[1]!]), member('b')], partitions, loadOf);
+    const after = assign(claimsAfter(before), partitions, loadOf, true);
+    expect(moves(before, after)).toEqual([]);
+  });
+});
+
 describe('assignFresh', () => {
   test('members that are one too many get nothing', () => {
     expect(assignFresh(3, uniform(2), loadOf).map((share) => share.map(nameOf))).toEqual([['t/0'], ['t/1'], []]);

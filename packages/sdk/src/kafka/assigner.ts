@@ -7,7 +7,8 @@
  *   feed     members that came with nothing are given partitions, from the heaviest members, while that makes the heavier
  *            of the two lighter
  *   settle   members that already had some exchange partitions only when they were clearly out of balance before: a
- *            rebalance is no occasion to chase noise in the measurements
+ *            rebalance is no occasion to chase noise in the measurements. Unless balance is what the group was made to
+ *            join for (`thorough`): then whatever makes the heavier of two lighter is moved
  *
  * So a member that joins costs the moves that it needs and no other; when one leaves, only its partitions move; and a
  * partition that is as heavy as all others together ends alone with a worker. A member that is leaving, or has not
@@ -36,6 +37,8 @@ const BASE_SHARE = 0.05;
 const SPREAD = 0.2;
 /** …and a partition moves between them only when the heavier one gets lighter by this share of the partition's weight. */
 const GAIN_SHARE = 0.5;
+/** A spread that is none: every gain counts. */
+const ANY = -1;
 /** Sums of fractions differ in their last digits. */
 const DUST = 1e-9;
 
@@ -71,12 +74,14 @@ interface Move<P> {
  * @param partitions  every partition of every topic that anybody has subscribed to
  * @param loadOf      records per second that a partition asks of its owner (arrivals, and the backlog spread over the time
  *                    to catch up); undefined when unknown, which counts as the median of the others
+ * @param thorough    the group joins only to be balanced
  * @returns           by member id, in the order of the ids; every member is in it. Partitions that nobody may have are in none
  */
 export function assign<P extends TopicPartition>(
   members: readonly AssignerMember[],
   partitions: readonly P[],
   loadOf: (partition: P) => number | undefined,
+  thorough = false,
 ): Map<string, P[]> {
   const ordered = [...members].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
   const hands = ordered
@@ -88,6 +93,7 @@ export function assign<P extends TopicPartition>(
   const total = pieces.reduce((sum, { weight }) => sum + weight, 0);
   const spread = (SPREAD * total) / Math.max(1, hands.filter(({ hungry }) => !hungry).length);
   const inBalance =
+    !thorough &&
     nextMove(
       hands.filter(({ hungry }) => !hungry),
       spread,
@@ -95,7 +101,7 @@ export function assign<P extends TopicPartition>(
   deal(hands, pieces);
   // Every move makes the sum of the squared loads smaller, so this ends; the bound is against rounding.
   for (let left = 4 * pieces.length; left > 0; left--) {
-    const move = nextMove(hands, inBalance ? Number.POSITIVE_INFINITY : spread);
+    const move = nextMove(hands, inBalance ? Number.POSITIVE_INFINITY : thorough ? ANY : spread);
     if (!move) break;
     take(move.from, move.piece);
     give(move.to, move.piece);
@@ -132,6 +138,7 @@ export function assignAgain<P extends TopicPartition>(
   today: readonly (readonly TopicPartition[])[],
   partitions: readonly P[],
   loadOf: (partition: P) => number | undefined,
+  thorough = false,
 ): P[][] {
   const topics = new Set(partitions.map(({ topic }) => topic));
   // Their ids are not known here; ties are broken by what they own, not by the order in which they are given.
@@ -144,7 +151,7 @@ export function assignAgain<P extends TopicPartition>(
   const members = today.map(
     (claims, at): AssignerMember => ({ id: idOf.get(at)!, topics, leaving: false, claims, generation: 0 }),
   );
-  const dealt = assign(members, partitions, loadOf);
+  const dealt = assign(members, partitions, loadOf, thorough);
   return members.map(({ id }) => dealt.get(id)!);
 }
 
@@ -236,7 +243,7 @@ function nextMove<P extends TopicPartition>(hands: readonly Hand<P>[], spread: n
       const gap = from.load - to.load;
       const gain = Math.min(piece.weight, gap - piece.weight);
       if (gain <= DUST * from.load || gain <= (best?.gain ?? 0)) return;
-      if (!free && (gap <= spread || gain < GAIN_SHARE * piece.weight)) return;
+      if (!free && spread !== ANY && (gap <= spread || gain < GAIN_SHARE * piece.weight)) return;
       best = { piece, from, to, gain };
     };
     for (const piece of from.pieces) {

@@ -22,6 +22,8 @@ export interface AssignerHooks {
   joining(): void;
   /** What this member tells the leader. */
   claim(): Claim;
+  /** As leader: whether this join was made only to have the partitions balanced. */
+  thorough(): boolean;
   /** As leader: a topic of another member's could not be looked up, and none of its partitions are assigned. */
   unknownTopic(topic: string, error: unknown): void;
 }
@@ -63,6 +65,7 @@ function ourAssigner(cluster: Cluster, hooks: AssignerHooks): Assigner {
         joined.map(({ member }) => member),
         partitions,
         ({ topic, partition }) => loads.get(`${topic}/${partition}`)?.load,
+        hooks.thorough(),
       );
       return [...dealt].map(([memberId, share]) => ({ memberId, memberAssignment: encodeShare(share) }));
     },

@@ -91,6 +91,8 @@ export class Membership {
   #rejoinWanted = false;
   /** Logs were replaced: what the worker has done counts no more. */
   #startingOver = false;
+  /** The join under way is one that `rejoin` has asked for. */
+  #rejoining = false;
   #owned: OwnedOnce;
   #beatSentMs = 0;
   #lastSeenMs = 0;
@@ -128,6 +130,7 @@ export class Membership {
           this.#beatSentMs = this.#context.clock.monotonic();
           if (!this.#rejoinWanted || this.#phase !== 'open') return false;
           this.#rejoinWanted = false;
+          this.#rejoining = true;
           return true;
         },
       },
@@ -153,6 +156,7 @@ export class Membership {
         {
           joining: () => this.#joinBegins(),
           claim: () => this.#claim(),
+          thorough: () => this.#rejoining,
           unknownTopic: (topic, error) =>
             this.#log.warn(
               { error, topic },
@@ -357,6 +361,7 @@ export class Membership {
     this.#memberId = payload.memberId;
     this.#leader = payload.isLeader;
     this.#rejoinWanted = false;
+    this.#rejoining = false;
     this.#seen(this.#context.clock.monotonic());
     this.#intake.replace(payload.memberAssignment);
     this.#owned = {

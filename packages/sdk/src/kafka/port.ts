@@ -196,8 +196,8 @@ export interface Consumer {
   /** Delivers the partition from `offset` on, dropping what is being fetched. Only for owned partitions. */
   seek(position: StartPosition): void;
   /**
-   * Joins again, so that the group is assigned anew, as if a member had come. Does nothing unless this member leads the
-   * group and no join is under way.
+   * Joins again, so that the partitions are dealt anew: whatever balances the members is moved. Does nothing unless this
+   * member leads the group and no join is under way.
    * @returns whether it will
    */
   rejoin(): boolean;

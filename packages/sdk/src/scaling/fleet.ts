@@ -5,7 +5,7 @@
  * so it is cut off before anything is asked of a worker: a partition with 50/s arriving that manages 10/s asks for 10/s,
  * and a backlog that its lanes cannot clear in time counts as much as they can.
  */
-import { assignFresh } from '../kafka/assigner.ts';
+import { assignAgain, assignFresh } from '../kafka/assigner.ts';
 import type { TopicPartition } from '../kafka/port.ts';
 import { type Capacity, workerCapacity } from './capacity.ts';
 import { leastWorkers } from './least-workers.ts';
@@ -30,8 +30,9 @@ const SNAP_TOLERANCE = 1.02;
 export class Fleet {
   readonly capacity: Capacity;
   readonly loads: readonly Load[];
+  /** Who has what today; undefined when that is not known for every partition. */
+  readonly today: Hands | undefined;
   readonly #catchUpSeconds: number;
-  readonly #today: Hands | undefined;
   readonly #hands = new Map<number, Hands>();
 
   /** @param today  the real assignment, one list for each member; ignored unless it covers every partition */
@@ -44,7 +45,7 @@ export class Fleet {
     this.capacity = options.capacity;
     this.loads = options.loads;
     this.#catchUpSeconds = options.catchUpSeconds;
-    this.#today = options.today && realHands(options.today, options.loads);
+    this.today = options.today && realHands(options.today, options.loads);
   }
 
   /** C_p: what a partition's own lanes manage. */
@@ -62,7 +63,12 @@ export class Fleet {
 
   /** Today's real assignment when n run today, else what the group's assigner would deal. */
   hands(n: number): Hands {
-    return this.#today?.length === n ? this.#today : this.#dealt(n);
+    return this.today?.length === n ? this.today : this.#dealt(n);
+  }
+
+  /** What members who have these would get if they joined only to have the partitions balanced. */
+  balanced(hands: Hands): Hands {
+    return assignAgain(hands, this.loads, (load) => this.#weight(load), true);
   }
 
   #dealt(n: number): Hands {
@@ -76,7 +82,11 @@ export class Fleet {
 
   /** Every worker keeps up with its arrivals at `share` of its capacity and clears its backlog within catchUp. */
   fits(n: number, share: number): boolean {
-    return this.hands(n).every((hand) => {
+    return this.handsFit(this.hands(n), share);
+  }
+
+  handsFit(hands: Hands, share: number): boolean {
+    return hands.every((hand) => {
       const capacity = this.workerCapacity(hand);
       const arrival = sum(hand, (load) => this.#arrival(load, share));
       if (arrival > share * capacity * ROUNDING) return false;
@@ -95,10 +105,10 @@ export class Fleet {
 
   /** What the heaviest of n workers has to do, as a share of what it can. */
   heaviest(n: number): number {
-    return this.#heaviest(this.hands(n));
+    return this.heaviestOf(this.hands(n));
   }
 
-  #heaviest(hands: Hands): number {
+  heaviestOf(hands: Hands): number {
     let most = 0;
     for (const hand of hands) {
       const capacity = this.workerCapacity(hand);
@@ -123,10 +133,10 @@ export class Fleet {
    * keep would be lost.
    */
   snap(low: number, n: number): number {
-    const limit = this.#heaviest(this.#dealt(n)) * SNAP_TOLERANCE;
+    const limit = this.heaviestOf(this.#dealt(n)) * SNAP_TOLERANCE;
     const weights = this.loads.map((load) => this.#weight(load));
     const first = Math.max(low, leastWorkers(weights, limit * this.#mostOfAWorker));
-    for (let fewer = first; fewer < n; fewer++) if (this.#heaviest(this.#dealt(fewer)) <= limit) return fewer;
+    for (let fewer = first; fewer < n; fewer++) if (this.heaviestOf(this.#dealt(fewer)) <= limit) return fewer;
     return n;
   }
 

@@ -124,8 +124,49 @@ describe('need', () => {
     const input = group({ running: 4, arrival: 300 });
     const members = [input.partitions.slice(0, 12), input.partitions.slice(12, 16), input.partitions.slice(16, 20)];
     const uneven = { ...input, group: { state: 'Stable', members: [...members, input.partitions.slice(20)] } };
-    expect(plan(input).desired).toBe(4);
-    expect(plan(uneven).desired).toBeGreaterThan(4);
+    expect(plan(input)).toMatchObject({ desired: 4, rebalance: false });
+    expect(plan(uneven).heaviest).toBeGreaterThan(1);
+  });
+});
+
+describe('a load that is uneven', () => {
+  /** 300/s over 24 partitions, for four workers of 100/s: dealt evenly 75 % each, here the first one has half. */
+  const uneven = (over: Partial<Parameters<typeof group>[0]> = {}): PlanInput => {
+    const input = group({ running: 4, arrival: 300, ...over });
+    const members = [0, 12, 16, 20, 24].map((from, at, all) => input.partitions.slice(from, all[at + 1])).slice(0, 4);
+    return { ...input, group: { state: over.state ?? 'Stable', members } };
+  };
+
+  test('wants the same workers, and the partitions dealt anew', () => {
+    const made = plan(uneven());
+    expect(made).toMatchObject({ desired: 4, signalValue: 4, reason: 'rebalance-wanted', rebalance: true });
+    expect(made.why).toContain('The heaviest of 4 workers is asked for 150 % of what it can do');
+  });
+
+  test('is waited with for a minute; then workers are added', () => {
+    const since = (ms: number) => ({ unstableSince: undefined, asked: 4, unevenSince: NOW - ms });
+    expect(plan(uneven({ memory: since(60_000) }))).toMatchObject({ desired: 4, reason: 'rebalance-wanted' });
+    const late = plan(uneven({ memory: since(60_001) }));
+    expect(late.desired).toBeGreaterThan(4);
+    expect(late).toMatchObject({ reason: 'steady', rebalance: true });
+  });
+
+  test('asks for more at once when they are needed however it is dealt', () => {
+    const made = plan(uneven({ arrival: 600 }));
+    expect(made.desired).toBeGreaterThan(4);
+    expect(made).toMatchObject({ rebalance: false });
+  });
+
+  test('is dealt anew also where there can be no more workers and it does not fit, if that helps much', () => {
+    const made = plan(uneven({ arrival: 600, max: 4 }));
+    expect(made).toMatchObject({ desired: 4, reason: 'rebalance-wanted', rebalance: true });
+    expect(plan(group({ running: 4, arrival: 600, max: 4 }))).toMatchObject({ reason: 'at-max', rebalance: false });
+  });
+
+  test('stays as it is behind an open breaker, and cannot be told while the group moves', () => {
+    expect(plan(uneven({ signals: { paused: 'breaker' } })).rebalance).toBe(false);
+    expect(plan(uneven({ state: 'PreparingRebalance' })).rebalance).toBeUndefined();
+    expect(plan(uneven({ signals: 'none' })).rebalance).toBeUndefined();
   });
 });
 

@@ -13,6 +13,7 @@ import type { TopicPartition } from '../kafka/port.ts';
 import type { Signal } from '../metadata.ts';
 import { boundOf, type CapacityBound, fleetCapacity } from './capacity.ts';
 import { Fleet, type Load } from './fleet.ts';
+import { rebalanceWanted } from './rebalance.ts';
 import * as why from './why.ts';
 
 export type ScalingReason =
@@ -41,6 +42,8 @@ export interface PlanMemory {
   readonly unstableSince: number | undefined;
   /** What the last plan asked for. */
   readonly asked: number | undefined;
+  /** Since when the same workers would do with another assignment, milliseconds since the epoch; undefined: not so. */
+  readonly unevenSince?: number | undefined;
 }
 
 export interface PlanInput {
@@ -78,6 +81,8 @@ export interface Plan {
   readonly reason: ScalingReason;
   /** A sentence with the numbers. */
   readonly why: string;
+  /** The group's leader is to join again, so that the partitions are dealt anew; undefined when that cannot be told. */
+  readonly rebalance: boolean | undefined;
   readonly running: number;
   readonly partitions: number;
   readonly bound: readonly BoundPartition[];
@@ -108,6 +113,8 @@ export const SIGNAL_STALE_MS = 90_000;
 /** Records for one worker while rates are unknown: the usual lagThreshold. */
 export const PLAIN_LAG_PER_WORKER = 1000;
 const LONGEST_HOLD_MS = 3 * 60_000;
+/** Another assignment is waited for this long, and a third of the time to catch up at most; then workers are added. */
+const LONGEST_UNEVEN_MS = 60_000;
 /** Fewer arrivals than one a minute are none. */
 const NO_ARRIVALS = 1 / 60;
 /** The owner of a waiting retry partition tells its next due time within this; until then the old one holds. */
@@ -138,6 +145,7 @@ export function plan(input: PlanInput): Plan {
       ...(moving ? {} : { today: group.members }),
     });
   const bound = fleet ? boundPartitions(fleet) : [];
+  let rebalance: boolean | undefined;
   const lanes = sum(loads.map((load) => load.lanes));
 
   const answer = (desired: number, reason: ScalingReason, sentence: string): Plan => ({
@@ -145,6 +153,7 @@ export function plan(input: PlanInput): Plan {
     signalValue: nudged(desired, running),
     reason,
     why: sentence,
+    rebalance,
     running,
     partitions: total,
     bound,
@@ -211,9 +220,15 @@ export function plan(input: PlanInput): Plan {
 
   const weight = (load: Load) => load.arrival + load.backlog / (scaling.catchUpMs / 1000);
   const broken = sum(loads.map((load) => (load.broken ? weight(load) : 0))) / sum(loads.map(weight));
+  rebalance = moving ? undefined : broken <= 0.5 && rebalanceWanted(fleet, GO, top);
   if (broken > 0.5 && running > 0 && snapped > running) {
     const stay = within(running);
     return answer(stay, 'downstream-open', why.downstreamOpen({ share: broken, wanted: snapped, stay }));
+  }
+  const unevenForMs = now - (input.memory?.unevenSince ?? now);
+  if (rebalance && unevenForMs <= Math.min(LONGEST_UNEVEN_MS, scaling.catchUpMs / 3)) {
+    const stay = within(Math.min(snapped, running));
+    return answer(stay, 'rebalance-wanted', why.rebalanceWanted({ ...facts, today: fleet.heaviest(running), stay }));
   }
   if (bound.length > 0)
     return answer(snapped, 'partition-bound', why.bound({ ...facts, bound, needed: partitionsNeeded(bound, total)! }));

@@ -9,6 +9,7 @@ import type { Signal } from '../metadata.ts';
 import { HpaModel } from './hpa.ts';
 import { type PlanInput, type PlanPartition, plan } from './plan.ts';
 import { BEHAVIOR, type ScalingBehavior } from './policy.ts';
+import { Rejoins } from './rejoins.ts';
 
 export interface SimulationOptions {
   readonly seconds: number;
@@ -34,6 +35,8 @@ export interface SimulationResult {
   readonly p99Seconds: number;
   readonly minutesOver10000: number;
   readonly changes: number;
+  /** Times that the leader joined again to have the partitions dealt anew. */
+  readonly rejoins: number;
   /** A change against the one before it, within ten minutes. */
   readonly reversals: number;
   readonly counts: readonly number[];
@@ -63,7 +66,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
   let ready = MIN;
   let hands: number[][] = [];
   /** `count` members: those that run keep what they can, the last ones leave. */
-  const reassign = (count: number) => {
+  const reassign = (count: number, thorough = false) => {
     const today = Array.from({ length: count }, (_, w) => (hands[w] ?? []).map(partitionAt));
     const weightOf = ({ partition }: { partition: number }) =>
       Math.min(WORKER_RATE, rates[partition]! + queues[partition]!.size / CATCH_UP);
@@ -71,6 +74,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
       today,
       queues.map((_, p) => partitionAt(p)),
       weightOf,
+      thorough,
     ).map((share) => share.map(({ partition }) => partition));
   };
   reassign(ready);
@@ -78,9 +82,13 @@ export function simulate(options: SimulationOptions): SimulationResult {
   let stoppedFor = 0;
   let unstableSince: number | undefined;
   let asked: number | undefined;
+  let unevenSince: number | undefined;
+  const leader = new Rejoins(CATCH_UP * 1000);
+  leader.joined(true, 0);
   let podSeconds = 0;
   let over = 0;
   let changes = 0;
+  let rejoins = 0;
   let reversals = 0;
   let last = { direction: 0, at: Number.NEGATIVE_INFINITY };
 
@@ -122,9 +130,18 @@ export function simulate(options: SimulationOptions): SimulationResult {
       moving: stoppedFor > 0,
       unstableSince,
       asked,
+      unevenSince,
     });
     const made = plan(input);
     asked = made.desired;
+    if (made.rebalance !== undefined) unevenSince = made.rebalance ? (unevenSince ?? now) : undefined;
+    if (leader.looked(made.rebalance, t * 1000)) {
+      reassign(ready, true);
+      stoppedFor = REBALANCE;
+      leader.began(t * 1000);
+      leader.joined(true, t * 1000);
+      rejoins++;
+    }
     const signalValue = options.rule?.({ lag, running }) ?? made.signalValue;
     const next = hpa.next({ now, signalValue, current: running });
     if (next !== running) {
@@ -153,6 +170,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     p99Seconds: quantile(delays, 0.99),
     minutesOver10000: Math.round(over / 6) / 10,
     changes,
+    rejoins,
     reversals,
     counts,
     endLag: queues.reduce((sum, queue) => sum + queue.size, 0),
@@ -183,6 +201,7 @@ function inputOf(state: {
   moving: boolean;
   unstableSince: number | undefined;
   asked: number | undefined;
+  unevenSince: number | undefined;
   breakerOpen?: (t: number) => boolean;
   rateNoise?: number;
 }): PlanInput {
@@ -219,7 +238,7 @@ function inputOf(state: {
       members: state.hands.map((hand) => hand.map(partitionAt)),
     },
     partitions,
-    memory: { unstableSince: state.unstableSince, asked: state.asked },
+    memory: { unstableSince: state.unstableSince, asked: state.asked, unevenSince: state.unevenSince },
   };
 }
 

@@ -49,6 +49,31 @@ describe('view', () => {
     view.stop();
   });
 
+  test('a load that stays uneven is waited with for a minute from when it was first seen, whatever the group does', async () => {
+    const { clock, group, view, body } = watching();
+    const made: (boolean | undefined)[] = [];
+    view.on('plan:made', ({ plan }) => made.push(plan.rebalance));
+    busy(group, clock);
+    const hot = () => {
+      for (const partition of [0, 1, 2, 3])
+        group.signal(partition, 900, { sentAt: clock.now(), arrivalPerSecond: partition % 2 === 0 ? 60 : 20 });
+    };
+    hot();
+    await view.start();
+    expect(body()).toMatchObject({ desiredReplicas: 2, reason: 'rebalance-wanted' });
+    for (let second = 10; second <= 60; second += 10) {
+      group.members(2, second === 30 ? 'PreparingRebalance' : 'Stable');
+      hot();
+      await clock.advance(10_000);
+      expect(body()).toMatchObject({ desiredReplicas: 2, reason: second === 30 ? 'rebalancing' : 'rebalance-wanted' });
+    }
+    hot();
+    await clock.advance(10_000);
+    expect(body().desiredReplicas).toBeGreaterThan(2);
+    expect(made).toEqual([true, true, true, undefined, true, true, true, true]);
+    view.stop();
+  });
+
   test('before the first look there is no answer', () => {
     const { view } = watching();
     expect(view.answer()).toEqual({

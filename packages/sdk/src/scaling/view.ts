@@ -63,6 +63,8 @@ export interface ScalingViewOptions {
 }
 
 export type ScalingViewEvents = {
+  /** A look has succeeded. */
+  'plan:made': [event: { readonly worker: string; readonly plan: Plan }];
   /** Another number is wanted, or for another reason, than at the last look that succeeded. */
   'plan:changed': [event: { readonly worker: string; readonly from: Plan; readonly to: Plan }];
 };
@@ -142,12 +144,17 @@ export class ScalingView extends EventEmitter<ScalingViewEvents> {
       if (era !== this.#era) return;
       this.#memory = { ...this.#memory, unstableSince: unstableSince(snapshot, this.#memory, intervalMs) };
       const made = plan(planInput(snapshot, worker.scaling, this.#memory));
-      this.#memory = { ...this.#memory, asked: made.desired };
+      this.#memory = {
+        ...this.#memory,
+        asked: made.desired,
+        unevenSince: unevenSince(made, snapshot, this.#memory, intervalMs),
+      };
       if (this.#failure !== undefined)
         log.info({ worker: worker.name, group: worker.group }, 'the group can be looked at again');
       this.#failure = undefined;
       const before = this.#good?.plan;
       this.#good = { snapshot, plan: made, atMs };
+      this.emit('plan:made', { worker: worker.name, plan: made });
       if (before && (before.desired !== made.desired || before.reason !== made.reason))
         this.emit('plan:changed', { worker: worker.name, from: before, to: made });
     } catch (error) {
@@ -168,6 +175,13 @@ export class ScalingView extends EventEmitter<ScalingViewEvents> {
 function unstableSince(snapshot: Snapshot, memory: PlanMemory, intervalMs: number): number | undefined {
   if (['Stable', 'Empty', 'Dead'].includes(snapshot.state)) return undefined;
   return memory.unstableSince ?? snapshot.takenAt - (snapshot.takenAt % intervalMs);
+}
+
+/** A group in motion neither is even nor is not: what was known before holds. */
+function unevenSince(made: Plan, snapshot: Snapshot, memory: PlanMemory, intervalMs: number): number | undefined {
+  if (made.rebalance === undefined) return memory.unevenSince;
+  if (!made.rebalance) return undefined;
+  return memory.unevenSince ?? snapshot.takenAt - (snapshot.takenAt % intervalMs);
 }
 
 function within<T>(work: Promise<T>, ms: number, clock: Clock): Promise<T> {

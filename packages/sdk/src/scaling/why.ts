@@ -44,6 +44,10 @@ export function bound({
   return `${which} more than one partition can do (${worst.topic}/${worst.partition}: ${rate(worst.arrivalPerSecond)} arrive, ${rate(worst.capacityPerSecond)} at most), which more workers cannot help; about ${needed} partitions would do. ${workers(desired)} for the rest.`;
 }
 
+export function rebalanceWanted({ today, running, stay }: Facts & { today: number; stay: number }): string {
+  return `The heaviest of ${workers(running)} is asked for ${percent(today)} of what it can do, while others have room: the group's leader joins again to have the partitions dealt anew. ${workers(stay)} meanwhile.`;
+}
+
 export function downstreamOpen({ share, wanted, stay }: { share: number; wanted: number; stay: number }): string {
   return `A breaker is open on ${percent(share)} of the load: ${workers(wanted)} would wait like the ${stay} that there are. ${workers(stay)} until it closes.`;
 }
