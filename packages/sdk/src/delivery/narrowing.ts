@@ -7,7 +7,7 @@
  *      was the sum of many that the memory could not hold.
  *   2. A record with three is buried the same way, alone and written down, since decoding it or `onDeadLetter` may be what
  *      kills; with four, it is buried unread.
- *   3. Only then do those with fewer strikes start, among others, as many as the limiter has room for in one commit.
+ *   3. Only then do those with fewer strikes start, among others, a group on each commit (pace.ts).
  *
  * The process belongs to the lonely for a minute in all. After that (handlers of many seconds, dozens of suspects) the
  * others go on beside them, still one suspect at a time: throughput comes back at the price of a coarser blame.
@@ -19,6 +19,7 @@ import { RecordPoisonousError } from '../errors.ts';
 import type { Delivery } from './delivery.ts';
 import type { FairQueue } from './fair.ts';
 import type { Owned } from './owned.ts';
+import { isOver, Pace } from './pace.ts';
 import { type End, STRIKES_DEAD } from './suspicion.ts';
 
 export interface NarrowingOptions {
@@ -49,6 +50,7 @@ export class Narrowing {
   readonly #careful = new Set<Owned>();
   /** The one suspect that has started. */
   #lonely: Delivery | undefined;
+  readonly #pace: Pace;
   #aloneSinceMs: number | undefined;
   #stepping = false;
   #again = false;
@@ -56,10 +58,7 @@ export class Narrowing {
 
   constructor(options: NarrowingOptions) {
     this.#options = options;
-  }
-
-  get active(): boolean {
-    return this.#careful.size > 0;
+    this.#pace = new Pace(options.clock, () => this.look());
   }
 
   /** A step is under way that will start something, or could be. */
@@ -82,6 +81,7 @@ export class Narrowing {
   /** A drain: nothing is narrowed any more, what has been cleared may run. */
   stop(): void {
     this.#stopped = true;
+    this.#pace.stop();
     this.#options.fair.only = undefined;
   }
 
@@ -213,14 +213,15 @@ export class Narrowing {
   async #startAmong(): Promise<void> {
     const { room, writeAhead, mayStart } = this.#options;
     const waiting = [...this.#careful].filter((owned) => isFree(owned) && owned.caution!.among > 0);
+    if (waiting.length === 0) return;
     const written: { owned: Owned; deliveries: Delivery[] }[] = [];
-    let left = room();
+    let left = this.#pace.next(room());
     for (const [at, owned] of waiting.entries()) {
-      if (left <= 0) break;
-      const others = waiting.length - at;
-      // One batch takes them all, so a batch's worth is shared out; one by one each takes a slot.
-      const deliveries = owned.caution!.write('among', owned.batched ? 1 / waiting.length : Math.ceil(left / others));
-      if (!owned.batched) left -= deliveries.length;
+      // One batch takes them all, so a batch's worth is shared out; one by one each takes its part of the group.
+      const most = owned.batched ? 1 / waiting.length : Math.ceil(left / (waiting.length - at));
+      if (most <= 0) break;
+      const deliveries = owned.caution!.write('among', most);
+      left -= deliveries.length;
       owned.revision++;
       written.push({ owned, deliveries });
     }
@@ -228,15 +229,15 @@ export class Narrowing {
     const told = (await writeAhead()) && mayStart();
     for (const { owned, deliveries } of written) {
       if (!owned.alive || owned.caution === undefined) continue;
-      // Slots may have gone to others meanwhile; who is written down starts at once or not at all.
-      const starting = !told ? 0 : owned.batched ? deliveries.length : Math.min(deliveries.length, Math.max(0, room()));
-      owned.caution.unwrite('among', deliveries.slice(starting));
-      owned.caution.clear(deliveries.slice(0, starting));
-      if (starting < deliveries.length) owned.revision++;
-      if (starting > 0 && !owned.batched) this.#startNow(owned);
+      if (told) owned.caution.clear(deliveries);
+      else owned.caution.unwrite('among', deliveries);
     }
     if (!told) return;
-    for (const { owned } of written) this.#options.fair.add(owned);
+    this.#pace.started(written.flatMap(({ deliveries }) => deliveries));
+    for (const { owned } of written) {
+      if (!owned.batched) this.#startNow(owned);
+      this.#options.fair.add(owned);
+    }
     this.#options.pump();
     this.#again = true;
   }
@@ -253,9 +254,4 @@ export class Narrowing {
 /** Something of it may be written down: a batch worker's partition has one batch in flight, and no other on its way. */
 function isFree({ caution, batched, batchInFlight }: Owned): boolean {
   return caution !== undefined && !(batched && (batchInFlight || caution.queued > 0));
-}
-
-/** Its handler is not at work any more: finished, waiting for a time or a dependency, or somebody else's. */
-function isOver({ state, owned }: Delivery): boolean {
-  return state === 'finished' || state === 'waiting' || state === 'abandoned' || !owned.alive;
 }
