@@ -77,7 +77,7 @@ export interface KafkaRecord<V = unknown> {
   readonly value: V;
   /** As text. Read from the fetch's bytes when it is looked at, as `headers` are: a copy by spread has neither. */
   readonly key: string | null;
-  /** As text; `weir-*` headers are shown only when they are believed (see docs). */
+  /** As text, without `weir-*` headers: what is believed of those is in `attempt` and `replays`. */
   readonly headers: Readonly<Record<string, string>>;
   /** Handler calls that ended in failure before this one; 0 at first. */
   readonly attempt: number;
