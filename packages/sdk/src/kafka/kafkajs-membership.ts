@@ -20,6 +20,7 @@ import { assigners } from './kafkajs-assigner.ts';
 import { type Client, createClient, within } from './kafkajs-client.ts';
 import { Commits } from './kafkajs-commits.ts';
 import { readFetchesOf } from './kafkajs-fetch.ts';
+import { fetchAfter } from './kafkajs-fetch-wait.ts';
 import { Intake } from './kafkajs-intake.ts';
 import type { Observer } from './kafkajs-observer.ts';
 import { RETRY } from './kafkajs-retry.ts';
@@ -88,11 +89,10 @@ export class Membership {
   #taking: Promise<void> | undefined;
   #rebalanceSeen = false;
   #leader = false;
-  #rejoinWanted = false;
   /** Logs were replaced: what the worker has done counts no more. */
   #startingOver = false;
-  /** The join under way is one that `rejoin` has asked for. */
-  #rejoining = false;
+  /** Of a join that `rejoin` has asked for. */
+  #rejoin: 'no' | 'wanted' | 'under-way' = 'no';
   #owned: OwnedOnce;
   #beatSentMs = 0;
   #lastSeenMs = 0;
@@ -128,9 +128,8 @@ export class Membership {
         },
         beating: () => {
           this.#beatSentMs = this.#context.clock.monotonic();
-          if (!this.#rejoinWanted || this.#phase !== 'open') return false;
-          this.#rejoinWanted = false;
-          this.#rejoining = true;
+          if (this.#rejoin !== 'wanted' || this.#phase !== 'open') return false;
+          this.#rejoin = 'under-way';
           return true;
         },
       },
@@ -151,12 +150,15 @@ export class Membership {
         (cluster) => {
           this.#cluster = cluster;
           readFetchesOf(cluster);
-          this.#delayFetches(cluster);
+          fetchAfter(
+            cluster,
+            () => this.#taking && within(context.clock, context.settings.fetchMaxWaitMs, this.#taking),
+          );
         },
         {
           joining: () => this.#joinBegins(),
           claim: () => this.#claim(),
-          thorough: () => this.#rejoining,
+          thorough: () => this.#rejoin === 'under-way',
           unknownTopic: (topic, error) =>
             this.#log.warn(
               { error, topic },
@@ -255,8 +257,9 @@ export class Membership {
 
   /** With the next heartbeat; a follower's rejoin would only get it the assignment that there is. */
   rejoin(): boolean {
-    this.#rejoinWanted = this.#leader && this.#phase === 'open';
-    return this.#rejoinWanted;
+    if (!this.#leader || this.#phase !== 'open') return false;
+    if (this.#rejoin === 'no') this.#rejoin = 'wanted';
+    return true;
   }
 
   /** Everything that allows a commit. */
@@ -288,19 +291,6 @@ export class Membership {
     }
     this.#phase = 'joining';
     this.#epoch++;
-  }
-
-  /**
-   * A fetch right after a join finds every partition paused, because where to begin is being read; kafkajs then sleeps
-   * for the longest time that a fetch may wait, which made up most of the time that a rebalance cost. So the fetch waits
-   * for us instead: the first thing it does is to ask its cluster, which is this membership's own, for fresh metadata.
-   */
-  #delayFetches(cluster: Cluster): void {
-    const refresh = cluster.refreshMetadataIfNecessary.bind(cluster);
-    cluster.refreshMetadataIfNecessary = async () => {
-      if (this.#taking) await within(this.#context.clock, this.#context.settings.fetchMaxWaitMs, this.#taking);
-      await refresh();
-    };
   }
 
   #claim(): Claim {
@@ -360,8 +350,7 @@ export class Membership {
     const epoch = ++this.#epoch;
     this.#memberId = payload.memberId;
     this.#leader = payload.isLeader;
-    this.#rejoinWanted = false;
-    this.#rejoining = false;
+    this.#rejoin = 'no';
     this.#seen(this.#context.clock.monotonic());
     this.#intake.replace(payload.memberAssignment);
     this.#owned = {
