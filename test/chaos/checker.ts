@@ -1,5 +1,5 @@
 /**
- * The promises of docs/architecture.md, held against the history of a run. Pure. Each rule names the record that broke it, so
+ * The promises of docs/delivery.md, held against the history of a run. Pure. Each rule names the record that broke it, so
  * that its timeline can be told.
  *
  *   lost          a record that was acknowledged is not in the log, or its group has gone past it and it is neither done, nor
