@@ -1,9 +1,17 @@
 /** What the words of docs/glossary.md mean, on a worker with everything real but Kafka and the clock. */
+import { seededRandom, silentLogger } from '@weir/core';
+import { ManualClock } from '@weir/core/testing';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { bytes, defineWorker, topic } from './define.ts';
+import { resolve } from './config.ts';
+import { bytes, defineWorker, topic, type Worker } from './define.ts';
 import { PermanentError, RetryableError } from './errors.ts';
+import type { ConsumerListener, KafkaPort } from './kafka/port.ts';
+import { createMetrics } from './metrics.ts';
 import { testWorker } from './testing/index.ts';
+import { MemoryKafka } from './testing/memory-kafka.ts';
+import { topologyOf } from './topology.ts';
+import { createWorker } from './worker.ts';
 
 const Word = z.object({ text: z.string() });
 const words = topic('words', Word, { partitions: 2, key: (word) => word.text });
@@ -472,5 +480,89 @@ describe('a crash', () => {
     await using second = await testWorker(w('nothing'), { clock: first.clock, kafka: first.kafka });
     await second.advance('2s');
     expect(handled).toEqual(['w1']);
+  });
+});
+
+describe('a join that begins while the assignment before it is still being taken over', () => {
+  test('starts no handler until it has ended', async () => {
+    const clock = new ManualClock();
+    const kafka = new MemoryKafka(clock);
+    let listener: ConsumerListener | undefined;
+    const port: KafkaPort = {
+      producer: () => kafka.producer(),
+      admin: () => kafka.admin(),
+      consumer: (options) => {
+        listener = options.listener;
+        return kafka.consumer(options);
+      },
+    };
+    const seen: number[] = [];
+    let opening: PromiseWithResolvers<void> | undefined;
+    const worker = defineWorker({
+      name: 'overlap',
+      consumes: topic('overlap', bytes, { partitions: 2 }),
+      concurrency: { fixed: 1 },
+      assigned: async () => opening?.promise,
+      handle: async ({ offset }, ctx) => {
+        seen.push(offset);
+        await ctx.clock.sleep(1_000);
+      },
+    });
+    const resolved = resolve(worker as unknown as Worker, { KAFKA_BROKERS: 'memory:9092', METRICS_PORT: '0' });
+    kafka.createTopic('xact.overlap', 2);
+    const metrics = createMetrics({ resolved, clock, nodeMetrics: false });
+    const member = createWorker({
+      resolved,
+      kafka: port,
+      clock,
+      random: seededRandom(1),
+      log: silentLogger,
+      metrics,
+      topology: topologyOf([resolved]),
+    });
+    await member.start();
+    for (let n = 0; n < 4; n++)
+      kafka.append({ topic: 'xact.overlap', partition: 0, key: null, value: Buffer.from('v') });
+    await clock.advance(100);
+    expect(seen).toEqual([0]);
+
+    // Partition 0 is kept with its queue. What comes with partition 1 takes a while to open.
+    const first = listener!.revoking('the group is rebalancing');
+    await clock.advance(1_000);
+    await first;
+    expect(kafka.committed('xact.overlap', 0)).toBe(1);
+    listener!.lost([{ topic: 'xact.overlap', partition: 1 }], 'rebalance');
+    opening = Promise.withResolvers();
+    const part = (partition: number, retained: boolean, end: number) => ({
+      ...{ topic: 'xact.overlap', partition, retained, committed: 0, metadata: '', logStart: 0, logEnd: end },
+    });
+    const assigned = listener!.assigned({
+      generation: 2,
+      memberId: 'm',
+      partitions: [part(0, true, 4), part(1, false, 0)],
+      lost: [],
+      leader: true,
+    });
+    // Meanwhile the group rebalances again.
+    const second = listener!.revoking('the group is rebalancing');
+    await clock.advance(100);
+    opening.resolve();
+    await assigned;
+    await second;
+    await clock.advance(5_000);
+    expect(seen).toEqual([0]);
+
+    await listener!.assigned({
+      generation: 3,
+      memberId: 'm',
+      partitions: [part(0, true, 4)],
+      lost: [{ topic: 'xact.overlap', partition: 1 }],
+      leader: true,
+    });
+    await clock.advance(5_000);
+    expect(seen).toEqual([0, 1, 2, 3]);
+    const drained = member.drain(AbortSignal.timeout(5_000));
+    await clock.advance(5_000);
+    await drained;
   });
 });

@@ -146,6 +146,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
   #phase: 'new' | 'running' | 'draining' | 'stopped' = 'new';
   #revoking = false;
   #revokingSinceMs = 0;
+  #revokes = 0;
   #joined = false;
   /** Counts assignments; until the current one's partitions are told that somebody is at work, no handler starts. */
   #takeUps = 0;
@@ -460,11 +461,14 @@ class GroupMember implements RunningWorker, ConsumerListener {
   // ---- the consumer's side ------------------------------------------------------------------------------------------
 
   async assigned(assignment: Assignment): Promise<readonly StartPosition[]> {
+    const revokes = this.#revokes;
     const { starts, moved } = await this.#holdings.takeOver(assignment);
     this.#joined = true;
     this.#rejoins.joined(assignment.leader, this.#clock.monotonic());
     if (this.#revoking) this.#metrics.rebalanced((this.#clock.monotonic() - this.#revokingSinceMs) / 1000, moved);
-    this.#revoking = false;
+    // Another join may have begun meanwhile: nothing starts before that one has ended, too.
+    this.#revoking = this.#revokes !== revokes;
+    this.#revokingSinceMs = this.#clock.monotonic();
     this.#intake.hold(this.#shut);
     this.#intake.applyPauses();
     this.#log.info(
@@ -493,6 +497,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
   }
 
   async revoking(reason: string): Promise<void> {
+    this.#revokes++;
     if (!this.#revoking) {
       this.#revoking = true;
       this.#revokingSinceMs = this.#clock.monotonic();
