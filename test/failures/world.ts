@@ -73,9 +73,9 @@ export class World {
   }
 
   /** Events as the demo's source makes them, no two rows' the same. */
-  async plan(options: { events: number } & Partial<WorkOptions>): Promise<Work> {
+  async plan(options: { events: number } & Partial<Omit<WorkOptions, 'seed'>>): Promise<Work> {
     const { files } = this.pipeline;
-    return planWork({ filesUrls: [files.url], fileBytes: FILE_BYTES, seed: ++this.#seed, ...options });
+    return planWork({ filesUrls: [files.url], fileBytes: FILE_BYTES, ...options, seed: ++this.#seed });
   }
 
   /** One event with these attachments; each is stored unless it says otherwise. */

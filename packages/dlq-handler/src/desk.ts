@@ -12,12 +12,13 @@ import { gunzip } from 'node:zlib';
 import type { DeadLetterState } from '@weir/contracts';
 import { type Clock, describeError, type Random, redactText } from '@weir/core';
 import type { Table } from '@weir/lake';
-import { type ErrorClass, type Fetched, HEADER, type KafkaPort, type Producer, type Topology } from '@weir/sdk';
+import { type ErrorClass, type Fetched, HEADER, type KafkaPort, type Topology } from '@weir/sdk';
 import { DeadLetterGoneError, DeadLetterUnknownError } from './errors.ts';
 import { fetchRecords, placeText } from './fetch-records.ts';
 import { type Letter, parseLetterId, parsePlace } from './letter.ts';
 import { type Route, routesOf, targetOf } from './routes.ts';
 import { letterFromRow, letterRow } from './row.ts';
+import { Sender } from './sender.ts';
 
 export interface DeskOptions {
   readonly table: Table;
@@ -25,7 +26,7 @@ export interface DeskOptions {
   readonly topology: Topology;
   readonly clock: Clock;
   readonly random: Random;
-  /** Longest wait for Kafka when bytes are read; 30 s unless told. */
+  /** Longest wait for Kafka when bytes are read, and for one letter's to be sent; 30 s unless told. */
   readonly timeoutMs?: number;
 }
 
@@ -114,13 +115,14 @@ export class DeadLetterDesk {
   }
 
   /**
-   * Replays one after the other and tells of each. What fails is told and leaves everything as it was; the next is tried.
+   * Replays one after the other and tells of each. What fails is told and leaves everything as it was; the next is tried,
+   * unless Kafka did not answer in time: then the rest fails at once.
    * @throws what makes all of them impossible (no broker, no table); those told of before are done
    */
   async *replay(letters: readonly Letter[], options: ReplayOptions = {}): AsyncGenerator<ReplayOutcome> {
-    const { kafka, clock } = this.#options;
-    const producer = kafka.producer();
-    if (!options.dryRun) await producer.start();
+    const { kafka, clock, timeoutMs = TIMEOUT_MS } = this.#options;
+    const sender = new Sender({ kafka, clock, timeoutMs });
+    if (!options.dryRun) await sender.start([...new Set(letters.flatMap((letter) => this.#target(letter) ?? []))]);
     try {
       let nextAt = clock.monotonic();
       for (let start = 0; start < letters.length; start += GROUP) {
@@ -133,11 +135,11 @@ export class DeadLetterDesk {
             await clock.sleep(Math.max(0, nextAt - clock.monotonic()), options.signal);
             nextAt = Math.max(nextAt, clock.monotonic()) + 1000 / options.ratePerSecond;
           }
-          yield await this.#replayOne(letter, viewed, producer, options);
+          yield await this.#replayOne(letter, viewed, sender, options);
         }
       }
     } finally {
-      if (!options.dryRun) await producer.stop();
+      if (!options.dryRun) await sender.stop();
     }
   }
 
@@ -151,11 +153,11 @@ export class DeadLetterDesk {
   async #replayOne(
     letter: Letter,
     viewed: ViewedLetter | Error,
-    producer: Producer,
+    sender: Sender,
     options: ReplayOptions,
   ): Promise<ReplayOutcome> {
     const route = this.#routes.get(letter.worker);
-    const to = route && targetOf(route, letter.origin.topic).name;
+    const to = this.#target(letter);
     const told = (outcome: ReplayOutcome['outcome'], error?: unknown): ReplayOutcome => ({
       letter,
       outcome,
@@ -167,20 +169,19 @@ export class DeadLetterDesk {
     if (viewed instanceof Error) return told('gone', viewed);
     if (options.dryRun) return told('would-replay');
     try {
-      await new Promise<void>((resolve, reject) => {
-        const record = {
-          topic: to,
-          key: viewed.key,
-          value: viewed.value,
-          headers: replayHeaders(viewed, letter, route),
-        };
-        producer.send(record, (error) => (error ? reject(error) : resolve()), options.signal)?.catch(reject);
-      });
+      const headers = replayHeaders(viewed, letter, route);
+      await sender.send({ topic: to, key: viewed.key, value: viewed.value, headers }, options.signal);
     } catch (error) {
       return told('failed', error);
     }
     await this.#change([letter], 'replayed');
     return told('replayed');
+  }
+
+  /** Kafka's name of the topic that its replay goes to; undefined when its worker is not in the topology. */
+  #target(letter: Letter): string | undefined {
+    const route = this.#routes.get(letter.worker);
+    return route && targetOf(route, letter.origin.topic).name;
   }
 
   async #change(letters: readonly Letter[], state: DeadLetterState): Promise<void> {

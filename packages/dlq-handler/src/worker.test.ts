@@ -6,10 +6,10 @@ import { gzipSync } from 'node:zlib';
 import { deadLetters } from '@weir/contracts';
 import { seededRandom } from '@weir/core';
 import { openTable, readRows, type Table } from '@weir/lake';
-import { HEADER, ProduceFailedError } from '@weir/sdk';
+import { HEADER, type KafkaPort, ProduceFailedError } from '@weir/sdk';
 import { testWorker, topicOf, topologyOfWorkers, workerOf } from '@weir/sdk/testing';
 import { openStore } from '@weir/storage';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { DeadLetterDesk } from './desk.ts';
 import { dlqHandler } from './worker.ts';
 
@@ -181,6 +181,68 @@ describe('the desk', () => {
     const states = new Map((await w.desk.list()).map((letter) => [letter.id, letter.state]));
     expect([states.get(first), states.get(second)]).toEqual(['dead', 'replayed']);
     await w.desk.view(first);
+  });
+
+  test('a replay to a topic that does not exist fails at once', async () => {
+    await using w = await start();
+    const id = await w.dies('payload');
+    const nowhere = topologyOfWorkers(workerOf('a', { consumes: [topicOf('nowhere')] }));
+    const { table, kafka, clock } = w;
+    const desk = new DeadLetterDesk({ table, kafka, topology: nowhere, clock, random: seededRandom(2) });
+    expect(await all(desk.replay(await desk.find([id])))).toEqual([
+      expect.objectContaining({
+        outcome: 'failed',
+        to: 'xact.nowhere',
+        error: expect.stringContaining('no such topic'),
+      }),
+    ]);
+    expect((await desk.list())[0]?.state).toBe('dead');
+  });
+
+  test.each([
+    'the time is over',
+    'somebody stops it',
+  ])('a replay that nobody acknowledges ends when %s, and nothing is sent after it', async (how) => {
+    await using w = await start();
+    const letters = await w.desk.find([await w.dies('1'), await w.dies('2')]);
+    const { table, kafka, clock } = w;
+    let sent = 0;
+    let dropped: boolean | undefined;
+    const deaf: KafkaPort = {
+      consumer: (options) => kafka.consumer(options),
+      admin: () => kafka.admin(),
+      producer: () => ({
+        start: async () => undefined,
+        stop: async (signal) => {
+          dropped = signal?.aborted;
+        },
+        send: () => {
+          sent++;
+          return undefined;
+        },
+        flush: async () => undefined,
+      }),
+    };
+    const desk = new DeadLetterDesk({ table, kafka: deaf, topology, clock, random: seededRandom(3), timeoutMs: 5_000 });
+    const stop = new AbortController();
+    const replaying = desk.replay(letters, { signal: stop.signal });
+    const first = replaying.next();
+    await vi.waitFor(() => expect(sent).toBe(1));
+    if (how === 'somebody stops it') stop.abort(new Error('stopped by SIGINT'));
+    else await clock.advance(5_000);
+    expect((await first).value).toMatchObject({
+      outcome: 'failed',
+      error: expect.stringMatching(/not acknowledged within 5000 ms|stopped by SIGINT/),
+    });
+    if (how === 'somebody stops it') await expect(replaying.next()).rejects.toThrow('SIGINT');
+    else
+      expect((await replaying.next()).value).toMatchObject({
+        outcome: 'failed',
+        error: expect.stringContaining('not tried'),
+      });
+    expect((await replaying.next()).done).toBe(true);
+    expect({ sent, dropped }).toEqual({ sent: 1, dropped: true });
+    expect((await desk.list()).map(({ state }) => state)).toEqual(['dead', 'dead']);
   });
 
   test('keeps to its rate', async () => {

@@ -260,8 +260,35 @@ describe('the topology file', () => {
     expect(given).toEqual([['shop']]);
   });
 
+  test('that is missing is named together with all other problems of such a worker’s settings', async () => {
+    const made: string[] = [];
+    const env = { KAFKA_SESSION_TIMEOUT_MS: 'soon', METRICS_PORT: '-1', TABLE: '' };
+    const start = run((topology) => {
+      made.push(...topology.workers.flatMap((each) => [...each.retry, each.deadLetters!]).map(({ name }) => name));
+      return defineWorker({
+        name: 'shop',
+        consumes: orders,
+        config: z.object({ TABLE: z.string().describe('Where the table is.') }),
+        handle: () => undefined,
+      });
+    }, env);
+    const error = await start.catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(ConfigError);
+    expect((error as ConfigError).problems.map(({ variable }) => variable).sort()).toEqual([
+      'KAFKA_SESSION_TIMEOUT_MS',
+      'METRICS_PORT',
+      'TABLE',
+      'WEIR_TOPOLOGY',
+    ]);
+    expect(made.length).toBe(2);
+  });
+
   test('is required by such a worker, must be one, and must be of the same prefix', async () => {
     await expect(run(() => worker, {})).rejects.toThrow('WEIR_TOPOLOGY: is required');
+    const selfish = () => {
+      throw new Error('no worker of mine');
+    };
+    await expect(run(selfish, {})).rejects.toThrow('WEIR_TOPOLOGY: is required');
     await expect(run(worker, { WEIR_TOPOLOGY: join(folder, 'none.json') })).rejects.toThrow(TopologyInvalidError);
     await expect(run(worker, { WEIR_TOPOLOGY: write('other') })).rejects.toThrow(
       'this topology has the prefix "other", but WEIR_TOPIC_PREFIX is "xact"',

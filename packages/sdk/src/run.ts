@@ -18,7 +18,14 @@ import {
 import { withCertificates } from './certificates.ts';
 import { type KafkaSettings, type Resolved, resolve } from './config.ts';
 import type { Worker } from './define.ts';
-import { ConfigError, ERRORS, PortTakenError, TopicMissingError, TopologyInvalidError } from './errors.ts';
+import {
+  ConfigError,
+  type ConfigProblem,
+  ERRORS,
+  PortTakenError,
+  TopicMissingError,
+  TopologyInvalidError,
+} from './errors.ts';
 import { processMemory } from './flow/process-memory.ts';
 import { kafkajsPort } from './kafka/kafkajs.ts';
 import type { Admin, KafkaPort } from './kafka/port.ts';
@@ -27,7 +34,7 @@ import { createMetrics } from './metrics.ts';
 import type { Environment } from './reading.ts';
 import { ScalingView } from './scaling/view.ts';
 import { type Health, type HttpServer, startHttp } from './serve/http.ts';
-import { deriveTopics, readTopology, type Topology, topologyOf } from './topology.ts';
+import { deriveTopics, readTopology, standInTopology, type Topology, topologyOf } from './topology.ts';
 import { createWorker, type RunningWorker } from './worker.ts';
 import { letYoungHeapGrow } from './young-heap.ts';
 
@@ -92,10 +99,7 @@ interface Prepared {
 
 function prepare(runs: Runs, env: Environment): Prepared {
   const path = env.WEIR_TOPOLOGY?.trim() || undefined;
-  if (typeof runs === 'function' && path === undefined)
-    throw new ConfigError([
-      { variable: 'WEIR_TOPOLOGY', given: undefined, message: 'is required: the path of the topology file' },
-    ]);
+  if (typeof runs === 'function' && path === undefined) throw withoutTopology(runs, env);
   const file = path === undefined ? undefined : readTopology(path);
   const resolved = resolve(typeof runs === 'function' ? runs(file!) : runs, env);
   if (file && file.prefix !== resolved.prefix)
@@ -114,6 +118,23 @@ function prepare(runs: Runs, env: Environment): Prepared {
     topology: { ...own, workers: [...others, ...own.workers] },
     settings: withCertificates(resolved.kafka),
   };
+}
+
+/**
+ * Everything that is wrong with the settings of a worker that is made from the topology, when there is none. Which settings
+ * it has is known from the worker only, so it is made from a stand-in.
+ */
+function withoutTopology(runs: (topology: Topology) => Worker, env: Environment): ConfigError {
+  const problems: ConfigProblem[] = [
+    { variable: 'WEIR_TOPOLOGY', given: undefined, message: 'is required: the path of the topology file' },
+  ];
+  try {
+    resolve(runs(standInTopology()), env);
+  } catch (error) {
+    // A worker that needs more than the stand-in has says so; with the file it will say what is wrong.
+    if (error instanceof ConfigError) problems.push(...error.problems);
+  }
+  return new ConfigError(problems);
 }
 
 async function run(runs: Runs, options: RunOptions, requests: StopRequests): Promise<number> {

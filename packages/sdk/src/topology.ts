@@ -93,6 +93,31 @@ export function topologyOf(resolved: readonly Resolved[]): Topology {
   };
 }
 
+/**
+ * The smallest topology that a worker can be made from: one worker with a topic, a retry topic and dead letters. For what
+ * has to be known of such a worker while there is no file.
+ */
+export function standInTopology(): Topology {
+  const topic = { name: 'xact.any', declared: 'any', partitions: 1, maxMessageBytes: 1024 * 1024 };
+  return {
+    version: 1,
+    prefix: 'xact',
+    workers: [
+      {
+        name: 'any',
+        group: 'xact-any',
+        order: 'none',
+        consumes: [topic],
+        produces: [],
+        retry: [{ name: 'xact.any.retry.5m', delayMs: 300_000, partitions: RETRY_PARTITIONS }],
+        deadLetters: { name: 'xact.any.dlq', partitions: RETRY_PARTITIONS },
+        concurrency: { start: 1, max: 1 },
+        scaling: { min: 1, max: 1, catchUpMs: 300_000 },
+      },
+    ],
+  };
+}
+
 function topologyTopicOf({ name, topic }: ResolvedTopic): TopologyTopic {
   return { name, declared: topic.name, partitions: topic.partitions, maxMessageBytes: topic.maxMessageBytes };
 }
