@@ -77,6 +77,13 @@ async function committed(broker: Broker): Promise<number> {
   return (topic?.partitions ?? []).reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0);
 }
 
+async function deleteOrders(broker: Broker): Promise<void> {
+  const admin = new Kafka({ brokers: [...broker.brokers], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  await admin.deleteTopics({ topics: ['xact.orders'] });
+  await admin.disconnect();
+}
+
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -127,6 +134,22 @@ describe('signals', () => {
     expect(await exited).toBe(3);
   });
 
+  test('the third signal ends it there and then, without the grace that the second one gives', async () => {
+    const broker = await openBroker();
+    const { child, exited, line } = startShop({ KAFKA_BROKERS: broker.brokers.join(','), DRAIN_TIMEOUT_MS: '600000' });
+    await line(/"started"/);
+    await send(broker, { kind: 'deaf' });
+    await line(/"begun"/);
+    child.kill('SIGTERM');
+    await line(/"draining/);
+    child.kill('SIGTERM');
+    await line(/aborting what is still in hand/);
+    const since = performance.now();
+    child.kill('SIGTERM');
+    expect(await exited).toBe(3);
+    expect(performance.now() - since).toBeLessThan(3_000);
+  });
+
   test('a signal while Kafka is not there ends it with 0', async () => {
     const { child, exited, line } = startShop({ KAFKA_BROKERS: `127.0.0.1:${await freePort()}` });
     await line(/not started yet: no Kafka broker answers at/);
@@ -161,6 +184,44 @@ describe('what can go wrong', () => {
     expect(errors()).toContain(`port ${port} is taken by another process`);
     expect(errors()).toContain('METRICS_PORT');
     server.close();
+  });
+
+  test('a topology file that cannot be read is named, and the exit code is 2', async () => {
+    const { exited, errors } = startShop({ WEIR_TOPOLOGY: '/nowhere/topology.json', KAFKA_BROKERS: '127.0.0.1:1' });
+    expect(await exited).toBe(2);
+    expect(errors()).toContain('/nowhere/topology.json');
+  });
+
+  test('a broker that refuses the login ends nothing: it is said, and the exit code after a signal is 0', async () => {
+    const broker = await openBroker();
+    const { child, exited, line } = startShop({
+      KAFKA_BROKERS: broker.brokers.join(','),
+      KAFKA_SECURITY_PROTOCOL: 'SASL_PLAINTEXT',
+      KAFKA_SASL_MECHANISM: 'plain',
+      KAFKA_SASL_USERNAME: 'shop',
+      KAFKA_SASL_PASSWORD: 'wrong',
+    });
+    expect(await line(/not started yet/)).toMatchObject({ level: 40 });
+    child.kill('SIGTERM');
+    expect(await exited).toBe(0);
+  });
+
+  test('a topic that is deleted under a worker ends nothing: it is named, /readyz fails, and a signal ends it with 0', async () => {
+    const broker = await openBroker();
+    const { child, exited, line } = startShop({
+      KAFKA_BROKERS: broker.brokers.join(','),
+      KAFKA_SESSION_TIMEOUT_MS: '6000',
+      KAFKA_MAX_POLL_INTERVAL_MS: '10000',
+    });
+    const { port } = await line(/"listening"/);
+    await line(/"assigned 2/);
+    await deleteOrders(broker);
+    await line(/topic\(s\) missing: xact\.orders.*weir topics create/);
+    for (let ready = 200; ready !== 503; ready = (await fetch(`http://127.0.0.1:${port}/readyz`)).status)
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
+    child.kill('SIGTERM');
+    expect(await exited).toBe(0);
   });
 
   test('an exception that nobody catches is logged, and the exit code is 1', async () => {

@@ -41,10 +41,19 @@ const MEANING: Readonly<Record<keyof typeof EXIT, string>> = {
   configuration: 'The environment, the topology file or the port cannot be used; standard error says what to change.',
   cutShort: 'Told to stop, but something in hand did not finish in time: it was aborted and will be redelivered.',
 };
+const REMEDY: Readonly<Record<keyof typeof EXIT, string>> = {
+  clean: 'Start another one only if one is wanted: `restart: on-failure`, or nothing.',
+  crash: 'Start it again, with a growing pause; tell somebody when it goes on.',
+  configuration: 'Not start it again before the setting has changed: it will end the same way.',
+  cutShort:
+    'Nothing: no record is lost. When it happens often, raise `DRAIN_TIMEOUT_MS` and the grace period, or make handlers obey their signal.',
+};
 const exits = [
-  '| Exit code | Meaning |',
-  '| --- | --- |',
-  ...Object.entries(EXIT).map(([name, code]) => `| ${code} | ${MEANING[name as keyof typeof EXIT]} |`),
+  '| Exit code | Meaning | What a supervisor should do |',
+  '| --- | --- | --- |',
+  ...Object.entries(EXIT).map(
+    ([name, code]) => `| ${code} | ${MEANING[name as keyof typeof EXIT]} | ${REMEDY[name as keyof typeof EXIT]} |`,
+  ),
 ].join('\n');
 
 test('docs/configuration.md has the settings as they are', async () => {
