@@ -1,7 +1,7 @@
 /**
- * npm run bench [-- per-record broker parallel memory stuck soak] [--on dev|kafka] [--records N] [--rounds N] [--json FILE] [--strict]
+ * npm run bench [-- per-record broker parallel memory stuck soak tuner] [--on dev|kafka] [--records N] [--rounds N] [--json FILE] [--strict]
  *
- * Runs the benches that are named (all but the soak by default), prints their tables and whether each aim was met. With --strict an
+ * Runs the benches that are named (all but the soak and the tuner by default), prints their tables and whether each aim was met. With --strict an
  * aim that was missed is exit code 1. Figures that were published, with their machine, are in bench/README.md.
  */
 import { writeFileSync } from 'node:fs';
@@ -15,8 +15,11 @@ import { stuck } from './memory/stuck.ts';
 import { parallel } from './parallel/parallel.ts';
 import { perRecord } from './per-record.ts';
 import type { Verdict } from './rounds.ts';
+import { tuner } from './tuner/tuner.ts';
 
-const BENCHES = ['per-record', 'broker', 'parallel', 'memory', 'stuck', 'soak'];
+const BENCHES = ['per-record', 'broker', 'parallel', 'memory', 'stuck', 'soak', 'tuner'];
+/** They take minutes: only when named. */
+const LONG = ['soak', 'tuner'];
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -25,6 +28,9 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '5' },
     bytes: { type: 'string', default: '100' },
     partitions: { type: 'string', default: '12' },
+    seconds: { type: 'string', default: '45' },
+    'work-ms': { type: 'string', default: '40' },
+    charts: { type: 'string' },
     minutes: { type: 'string', default: '10' },
     csv: { type: 'string' },
     svg: { type: 'string' },
@@ -39,7 +45,7 @@ if (unknown.length > 0 || !['dev', 'kafka'].includes(values.on)) {
   );
   process.exit(2);
 }
-const wanted = (name: string) => (positionals.length === 0 ? name !== 'soak' : positionals.includes(name));
+const wanted = (name: string) => (positionals.length === 0 ? !LONG.includes(name) : positionals.includes(name));
 const load = {
   records: Number(values.records),
   bytes: Number(values.bytes),
@@ -109,6 +115,16 @@ try {
   if (wanted('soak')) {
     const outcome = await soak({ minutes: Number(values.minutes), csv: values.csv, svg: values.svg });
     say(`## Soak\n\n${outcome.text}\n`);
+    verdicts.push(...outcome.verdicts);
+  }
+  if (wanted('tuner')) {
+    const outcome = await tuner({
+      seconds: Number(values.seconds),
+      workMs: Number(values['work-ms']),
+      rounds: Math.min(3, load.rounds),
+      charts: values.charts,
+    });
+    say(`## A hidden capacity\n\n${outcome.text}\n`);
     verdicts.push(...outcome.verdicts);
   }
 } finally {
