@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { encodeSkipMap } from '../../packages/sdk/src/delivery/skip-map.ts';
+import { METADATA_LIMIT } from '../../packages/sdk/src/metadata.ts';
 import { FAULT_NAMES } from '../chaos/schedule.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -45,4 +47,10 @@ test('a rule of the chaos checker, or a fault, has that name', () => {
   expect(named('rule').length).toBeGreaterThan(5);
   expect(named('fault').filter((fault) => !FAULT_NAMES.some((name) => name === fault))).toEqual([]);
   expect(named('fault').length).toBeGreaterThan(3);
+});
+
+test('the picture of a commit has the skip map that its offsets give', () => {
+  const picture = read('docs/images/watermark.svg');
+  expect(picture).toContain('o=101');
+  expect(picture).toContain(`k=${encodeSkipMap(101, [{ from: 103, to: 105 }], METADATA_LIMIT).text}`);
 });
