@@ -19,6 +19,7 @@ const signal: Signal = {
   doneAhead: 0,
   deferred: 0,
   dueAt: undefined,
+  rebalanceSeconds: 0,
 };
 
 /** What a text says that carries no more than a signal. */
@@ -43,6 +44,7 @@ const signals: fc.Arbitrary<Signal> = fc.record({
   doneAhead: count,
   deferred: count,
   dueAt: fc.option(fc.integer({ min: 0, max: 8.64e15 }), { nil: undefined }),
+  rebalanceSeconds: rate,
 });
 
 describe('metadata', () => {

@@ -200,7 +200,7 @@ class HostedWorker implements Runnable {
       intervalMs: resolved.scalingIntervalMs,
       log,
     });
-    this.#view.on('plan:made', ({ plan }) => this.#worker.planned(plan.rebalance));
+    this.#view.on('plan:made', ({ plan }) => this.#worker.planned(plan));
     this.#metrics.observe(() => {
       const answer = this.#view.answer();
       return { ...this.#worker.gauges(), scaling: answer.status === 200 ? answer.body : undefined };

@@ -243,7 +243,9 @@ export const workerSettings = z.object({
   WEIR_CATCH_UP: duration
     .optional()
     .meta({ default: 'declaration (5m)' })
-    .describe('How soon a backlog should be gone. Shorter means more replicas for a burst.'),
+    .describe(
+      'How soon a backlog should be gone. Shorter means more replicas for a burst; less than nine rebalances counts as nine, with a warning.',
+    ),
   WEIR_EPOCH: whole(0, 2_147_483_647)
     .default(0)
     .describe(

@@ -55,7 +55,7 @@ import { standingOf } from './member/standing.ts';
 import type { Signal } from './metadata.ts';
 import type { Metrics, WorkerGauges } from './metrics.ts';
 import { LoadMeter } from './scaling/meter.ts';
-import { Rejoins } from './scaling/rejoins.ts';
+import { Rejoins, type Wanted } from './scaling/rejoins.ts';
 import type { Health } from './serve/http.ts';
 import type { Topology } from './topology.ts';
 
@@ -88,10 +88,10 @@ export interface RunningWorker {
   /** Aborts handlers: the drain's deadline, or a second signal. */
   abort(): void;
   /**
-   * Somebody has looked at the group: whether the plan wants its partitions dealt anew. The leader then joins again, once
-   * per catchUp at most; everybody else does nothing.
+   * Somebody has looked at the group. When the plan wants its partitions dealt anew the leader joins again, once per
+   * catchUp at most; everybody else does nothing.
    */
-  planned(rebalance: boolean | undefined): void;
+  planned(plan: Wanted): void;
   health(): Health;
   gauges(): WorkerGauges;
   signals(): Signal[];
@@ -140,7 +140,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
   readonly #quiet = new Quiet();
   readonly #arrivals: Arrivals;
   readonly #deadLetterCalls: DeadLetterCalls;
-  readonly #rejoins: Rejoins;
+  readonly #rejoins = new Rejoins();
   readonly #timers: Cancel[] = [];
   readonly #opening = new AbortController();
   #phase: 'new' | 'running' | 'draining' | 'stopped' = 'new';
@@ -183,7 +183,6 @@ class GroupMember implements RunningWorker, ConsumerListener {
           catchUpMs: resolved.scaling.catchUpMs,
         }),
     });
-    this.#rejoins = new Rejoins(resolved.scaling.catchUpMs);
     this.#plain = Object.keys(resolved.dependencies).filter((name) => !resolved.dependencies[name]?.keyed);
     this.#limiter = new Limiter(resolved.concurrency.start);
     const { start, max, fixed } = resolved.concurrency;
@@ -413,9 +412,9 @@ class GroupMember implements RunningWorker, ConsumerListener {
     this.#quiet.told();
   }
 
-  planned(rebalance: boolean | undefined): void {
+  planned(plan: Wanted): void {
     const now = this.#clock.monotonic();
-    if (!this.#rejoins.looked(rebalance, now) || this.#phase !== 'running' || !this.#consumer.rejoin()) return;
+    if (!this.#rejoins.looked(plan, now) || this.#phase !== 'running' || !this.#consumer.rejoin()) return;
     this.#rejoins.began(now);
     this.#log.info({}, 'the load is uneven: joining again, as leader, to have the partitions dealt anew');
   }
@@ -465,7 +464,11 @@ class GroupMember implements RunningWorker, ConsumerListener {
     const { starts, moved } = await this.#holdings.takeOver(assignment);
     this.#joined = true;
     this.#rejoins.joined(assignment.leader, this.#clock.monotonic());
-    if (this.#revoking) this.#metrics.rebalanced((this.#clock.monotonic() - this.#revokingSinceMs) / 1000, moved);
+    if (this.#revoking) {
+      const seconds = (this.#clock.monotonic() - this.#revokingSinceMs) / 1000;
+      this.#metrics.rebalanced(seconds, moved);
+      this.#meter.rebalanced(seconds);
+    }
     // Another join may have begun meanwhile: nothing starts before that one has ended, too.
     this.#revoking = this.#revokes !== revokes;
     this.#revokingSinceMs = this.#clock.monotonic();

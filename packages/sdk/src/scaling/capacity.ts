@@ -25,14 +25,25 @@ export interface Capacity {
 /** Below one record in eleven days nothing has been measured. */
 const SLOWEST = 1e-6;
 
-/** @returns undefined when no process has handled anything yet */
-export function fleetCapacity(signals: readonly Signal[]): Capacity | undefined {
+/** What each process said last. */
+function latest(signals: readonly Signal[]): Signal[] {
   const byWriter = new Map<string, Signal>();
   for (const signal of signals) {
     const known = byWriter.get(signal.writer);
     if (!known || newer(signal, known)) byWriter.set(signal.writer, signal);
   }
-  const workers = [...byWriter.values()].filter((signal) => signal.laneRate >= SLOWEST);
+  return [...byWriter.values()];
+}
+
+/** What a rebalance takes, seconds; 0 when nobody has been through one. */
+export function usualRebalance(signals: readonly Signal[]): number {
+  const known = latest(signals).map((signal) => signal.rebalanceSeconds);
+  return median(known.filter((seconds) => seconds > 0));
+}
+
+/** @returns undefined when no process has handled anything yet */
+export function fleetCapacity(signals: readonly Signal[]): Capacity | undefined {
+  const workers = latest(signals).filter((signal) => signal.laneRate >= SLOWEST);
   if (workers.length === 0) return undefined;
   const shown = workers.map((signal) => signal.bestRate).filter((rate) => rate >= SLOWEST);
   return {

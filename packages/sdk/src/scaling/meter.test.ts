@@ -60,7 +60,15 @@ describe('arrival rate', () => {
   test('a new owner goes on from the rate of the former one', async () => {
     const clock = new ManualClock();
     const meter = new LoadMeter({ clock });
-    const previous = { ...facts, sentAt: 0, arrivalPerSecond: 40, laneRate: 5, bestRate: 50, p95Seconds: 0.4 };
+    const previous = {
+      ...facts,
+      sentAt: 0,
+      arrivalPerSecond: 40,
+      laneRate: 5,
+      bestRate: 50,
+      p95Seconds: 0.4,
+      rebalanceSeconds: 2,
+    };
     meter.assigned(tp, previous);
     expect(meter.arrivalPerSecond(tp)).toBeCloseTo(40, 9);
     expect(meter.laneRate).toBe(5);
@@ -80,7 +88,15 @@ describe('arrival rate', () => {
 
   test('a partition that left is forgotten', () => {
     const meter = new LoadMeter({ clock: new ManualClock() });
-    meter.assigned(tp, { ...facts, sentAt: 0, arrivalPerSecond: 40, laneRate: 0, bestRate: 0, p95Seconds: 0 });
+    meter.assigned(tp, {
+      ...facts,
+      sentAt: 0,
+      arrivalPerSecond: 40,
+      laneRate: 0,
+      bestRate: 0,
+      p95Seconds: 0,
+      rebalanceSeconds: 0,
+    });
     meter.released(tp);
     meter.observeEnd(tp, 10);
     expect(meter.arrivalPerSecond(tp)).toBe(0);
@@ -212,5 +228,19 @@ test('a signal joins what is measured with what the worker knows', () => {
     laneRate: 10,
     bestRate: 0,
     p95Seconds: expect.closeTo(0.1, 1),
+    rebalanceSeconds: 0,
   });
+});
+
+test('what a rebalance takes is the middle of the last five, and what former owners knew before the first', () => {
+  const meter = new LoadMeter({ clock: new ManualClock() });
+  expect(meter.rebalanceSeconds).toBe(0);
+  const signal = { ...facts, sentAt: 0, arrivalPerSecond: 0, laneRate: 0, bestRate: 0, p95Seconds: 0 };
+  meter.assigned(tp, { ...signal, rebalanceSeconds: 2 });
+  expect(meter.rebalanceSeconds).toBe(2);
+  for (const seconds of [0.3, 20, 0.4]) meter.rebalanced(seconds);
+  expect(meter.rebalanceSeconds).toBe(0.4);
+  for (const seconds of [6, 5, 7]) meter.rebalanced(seconds);
+  expect(meter.rebalanceSeconds).toBe(6);
+  expect(meter.signal(tp, facts).rebalanceSeconds).toBe(6);
 });

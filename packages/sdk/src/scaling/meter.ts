@@ -7,6 +7,7 @@
  *   best rate  what the whole process sustained while every slot was taken; bounds what r promises when something
  *              hidden (a pool of four connections, one core) is the true limit
  *   p95        of handling, for people
+ *   rebalance  how long one stops this process
  *
  * `handled` runs once per record and only adds numbers; everything that decays does so in `sample`, once a second.
  */
@@ -15,7 +16,10 @@ import type { TopicPartition } from '../kafka/port.ts';
 import type { Signal } from '../metadata.ts';
 
 /** The parts of a signal that the meter does not measure. `sentAt` is the meter's clock unless given. */
-export type SignalFacts = Omit<Signal, 'arrivalPerSecond' | 'laneRate' | 'bestRate' | 'p95Seconds' | 'sentAt'> & {
+export type SignalFacts = Omit<
+  Signal,
+  'arrivalPerSecond' | 'laneRate' | 'bestRate' | 'p95Seconds' | 'rebalanceSeconds' | 'sentAt'
+> & {
   readonly sentAt?: number;
 };
 
@@ -36,6 +40,8 @@ const BEST_SLICE_MS = 5 * 60_000;
 const BEST_SLICES = 12;
 /** Lanes are the most that were seen at once in the last one to two of these. */
 const LANES_WINDOW_MS = 30_000;
+/** One rebalance that was slow by accident is no measure: the middle of so many is. */
+const REBALANCES = 5;
 /** A rate from less time than this is not trusted to be that high: it counts as if nothing had come before. */
 const FIRST_ARRIVALS_MS = 10_000;
 
@@ -66,6 +72,8 @@ export class LoadMeter {
   /** What the former owners of our partitions knew, until we know better. */
   #inheritedLaneRate = 0;
   #inheritedP95 = 0;
+  #inheritedRebalance = 0;
+  readonly #rebalances: number[] = [];
   /** Records handled since the process began, never decayed. */
   #total = 0;
   #sampledAtMs: number | undefined;
@@ -104,6 +112,7 @@ export class LoadMeter {
       lanesBefore: previous?.lanes ?? 0,
       lanesWindow: this.#lanesWindow(),
     });
+    if (previous && previous.rebalanceSeconds > 0) this.#inheritedRebalance = previous.rebalanceSeconds;
     if (previous && previous.laneRate > 0) {
       this.#inheritedLaneRate = previous.laneRate;
       this.#inheritedP95 = previous.p95Seconds;
@@ -189,6 +198,18 @@ export class LoadMeter {
     this.#totalAtSaturation = this.#total;
   }
 
+  /** A rebalance is over that stopped this process for so long. */
+  rebalanced(seconds: number): void {
+    this.#rebalances.push(seconds);
+    if (this.#rebalances.length > REBALANCES) this.#rebalances.shift();
+  }
+
+  /** What one takes; 0 when there was none. */
+  get rebalanceSeconds(): number {
+    const sorted = this.#rebalances.toSorted((a, b) => a - b);
+    return sorted[Math.floor(sorted.length / 2)] ?? this.#inheritedRebalance;
+  }
+
   /** λ of one partition, records per second; 0 when it is not ours. */
   arrivalPerSecond({ topic, partition }: TopicPartition): number {
     const arrivals = this.#partitions.get(topic)?.get(partition);
@@ -242,6 +263,7 @@ export class LoadMeter {
       laneRate: this.laneRate,
       bestRate: this.bestRate,
       p95Seconds: this.p95Seconds,
+      rebalanceSeconds: this.rebalanceSeconds,
     };
   }
 

@@ -23,6 +23,7 @@ function signal(partition: number, over: Partial<Signal> = {}): Signal {
     doneAhead: 0,
     deferred: 0,
     dueAt: undefined,
+    rebalanceSeconds: 0,
     ...over,
   };
 }
@@ -167,6 +168,33 @@ describe('a load that is uneven', () => {
     expect(plan(uneven({ signals: { paused: 'breaker' } })).rebalance).toBe(false);
     expect(plan(uneven({ state: 'PreparingRebalance' })).rebalance).toBeUndefined();
     expect(plan(uneven({ signals: 'none' })).rebalance).toBeUndefined();
+  });
+});
+
+describe('a catchUp that is less than nine rebalances', () => {
+  test('is not planned with: nine rebalances are, and it is said', () => {
+    // 30 s and 7,000 waiting: 333/s more for one catchUp of 300 s would be 23/s.
+    const short = (rebalanceSeconds: number) => {
+      const input = group({ running: 4, arrival: 100, behind: 7_000, signals: { rebalanceSeconds } });
+      return plan({ ...input, scaling: { ...input.scaling, catchUpMs: 30_000 } });
+    };
+    const brief = short(3);
+    expect(brief).toMatchObject({ catchUpMs: 30_000, rebalanceSeconds: 3 });
+    expect(brief.why).not.toContain('rebalances');
+    const long = short(15);
+    expect(long).toMatchObject({ catchUpMs: 135_000, rebalanceSeconds: 15 });
+    expect(long.why).toContain(
+      'A catchUp of 30 s is less than nine rebalances of 15 s each, and would feed on them: 135 s is planned with.',
+    );
+    expect(long.desired).toBeLessThan(brief.desired);
+  });
+
+  test('the usual rebalance of the fleet counts, not one member’s, and unknown ones not at all', () => {
+    const one = group({ running: 4, signals: (partition) => ({ rebalanceSeconds: partition % 4 === 0 ? 60 : 2 }) });
+    expect(plan(one).rebalanceSeconds).toBe(2);
+    const most = group({ running: 4, signals: (partition) => ({ rebalanceSeconds: partition % 4 === 0 ? 5 : 0 }) });
+    expect(plan(most).rebalanceSeconds).toBe(5);
+    expect(plan(group({ running: 4 })).rebalanceSeconds).toBe(0);
   });
 });
 

@@ -9,18 +9,17 @@
  *   - when it did not help, because loads cannot be told apart or another assigner rules, twice as long each time, up to
  *     eight times
  */
+import type { Plan } from './plan.ts';
+
+export type Wanted = Pick<Plan, 'rebalance' | 'catchUpMs'>;
+
 export class Rejoins {
-  readonly #pauseMs: number;
   #leads = false;
   #lastMs = 0;
   #joinedMs = 0;
   #factor = 1;
   /** Looks in a row at which it was wanted. */
   #wanted = 0;
-
-  constructor(pauseMs: number) {
-    this.#pauseMs = pauseMs;
-  }
 
   /** A join has ended. */
   joined(leads: boolean, nowMs: number): void {
@@ -35,15 +34,15 @@ export class Rejoins {
 
   /**
    * Somebody has looked at the group.
-   * @param wanted  undefined when it could not be told
-   * @returns       whether to join again now; if that was done, say `began`
+   * @param plan  whether it is wanted (undefined: cannot be told), and the time to catch up
+   * @returns     whether to join again now; if that was done, say `began`
    */
-  looked(wanted: boolean | undefined, nowMs: number): boolean {
+  looked({ rebalance: wanted, catchUpMs }: Wanted, nowMs: number): boolean {
     if (wanted === undefined) return false;
     this.#wanted = wanted ? this.#wanted + 1 : 0;
     if (!wanted) this.#factor = 1;
     if (!this.#leads || this.#wanted < LOOKS || nowMs - this.#joinedMs < LOADS_KNOWN_MS) return false;
-    return nowMs - this.#lastMs >= this.#pauseMs * this.#factor;
+    return nowMs - this.#lastMs >= catchUpMs * this.#factor;
   }
 
   began(nowMs: number): void {

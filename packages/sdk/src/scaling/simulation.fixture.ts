@@ -83,7 +83,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
   let unstableSince: number | undefined;
   let asked: number | undefined;
   let unevenSince: number | undefined;
-  const leader = new Rejoins(CATCH_UP * 1000);
+  const leader = new Rejoins();
   leader.joined(true, 0);
   let podSeconds = 0;
   let over = 0;
@@ -135,7 +135,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     const made = plan(input);
     asked = made.desired;
     if (made.rebalance !== undefined) unevenSince = made.rebalance ? (unevenSince ?? now) : undefined;
-    if (leader.looked(made.rebalance, t * 1000)) {
+    if (leader.looked(made, t * 1000)) {
       reassign(ready, true);
       stoppedFor = REBALANCE;
       leader.began(t * 1000);
@@ -227,6 +227,7 @@ function inputOf(state: {
       doneAhead: 0,
       deferred: 0,
       dueAt: undefined,
+      rebalanceSeconds: 0,
     };
     return { ...partitionAt(partition), behind: Math.round(queue.size), signal };
   });

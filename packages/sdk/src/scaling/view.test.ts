@@ -74,6 +74,26 @@ describe('view', () => {
     view.stop();
   });
 
+  test('a catchUp that is less than nine rebalances is warned about once, with what to do', async () => {
+    const warnings: string[] = [];
+    const log: Logger = { ...silentLogger, warn: (_, message) => void warnings.push(message ?? '') };
+    const { clock, group, view, body } = watching({ log });
+    busy(group, clock);
+    const slow = () => {
+      for (const partition of [0, 1, 2, 3])
+        group.signal(partition, 900, { sentAt: clock.now(), arrivalPerSecond: 40, rebalanceSeconds: 40 });
+    };
+    slow();
+    await view.start();
+    slow();
+    await clock.advance(20_000);
+    expect(warnings).toEqual([
+      'A catchUp of 5 min is less than nine rebalances of 40 s each, and would feed on them: 6 min is planned with. Raise scaling.catchUp (WEIR_CATCH_UP), or make rebalances shorter: quicker handlers, a smaller WEIR_REVOKE_WAIT_MS',
+    ]);
+    expect(body().why).toContain('6 min is planned with.');
+    view.stop();
+  });
+
   test('before the first look there is no answer', () => {
     const { view } = watching();
     expect(view.answer()).toEqual({

@@ -14,6 +14,7 @@ import type { TopologyWorker } from '../topology.ts';
 import type { CapacityBound } from './capacity.ts';
 import { type BoundPartition, type Plan, type PlanMemory, plan, type ScalingReason } from './plan.ts';
 import { planInput, type Snapshot, takeSnapshot } from './snapshot.ts';
+import { shortCatchUp } from './why.ts';
 
 /** Body of `GET /scaling`. Rates are rounded; times are milliseconds since the epoch. */
 export interface ScalingAnswer {
@@ -135,6 +136,18 @@ export class ScalingView extends EventEmitter<ScalingViewEvents> {
     this.#cancel = clock.after(wait, () => void this.#turn(era));
   }
 
+  /** Once, when it begins to be so. */
+  #checkCatchUp(made: Plan, before: Plan | undefined): void {
+    const { worker, log } = this.#options;
+    const declaredMs = worker.scaling.catchUpMs;
+    if (made.catchUpMs <= declaredMs || (before && before.catchUpMs > declaredMs)) return;
+    const { catchUpMs: plannedMs, rebalanceSeconds } = made;
+    log.warn(
+      { worker: worker.name, group: worker.group },
+      `${shortCatchUp({ declaredMs, plannedMs, rebalanceSeconds })} Raise scaling.catchUp (WEIR_CATCH_UP), or make rebalances shorter: quicker handlers, a smaller WEIR_REVOKE_WAIT_MS`,
+    );
+  }
+
   async #look(era: number): Promise<void> {
     const { admin, worker, clock, intervalMs, log } = this.#options;
     const now = clock.now();
@@ -154,6 +167,7 @@ export class ScalingView extends EventEmitter<ScalingViewEvents> {
       this.#failure = undefined;
       const before = this.#good?.plan;
       this.#good = { snapshot, plan: made, atMs };
+      this.#checkCatchUp(made, before);
       this.emit('plan:made', { worker: worker.name, plan: made });
       if (before && (before.desired !== made.desired || before.reason !== made.reason))
         this.emit('plan:changed', { worker: worker.name, from: before, to: made });

@@ -70,6 +70,11 @@ export function unmeasured(facts: { backlog: number; plain: number; grown: numbe
   return `${because}: the plain rule, 1 worker for each 1,000 of the ${count(facts.backlog)} waiting, gives ${facts.plain}${rest}.`;
 }
 
+export function shortCatchUp(facts: { declaredMs: number; plannedMs: number; rebalanceSeconds: number }): string {
+  const { declaredMs, plannedMs, rebalanceSeconds } = facts;
+  return `A catchUp of ${time(declaredMs)} is less than nine rebalances of ${time(rebalanceSeconds * 1000)} each, and would feed on them: ${time(plannedMs)} is planned with.`;
+}
+
 function workers(n: number): string {
   return n === 1 ? '1 worker' : `${n} workers`;
 }
