@@ -91,6 +91,22 @@ export function alerts(resolved: readonly Resolved[]): readonly Alert[] {
       summary: '{{ $value }} dead letters a minute in {{ $labels.topic }}: `weir dlq list`.',
     },
     {
+      name: 'WeirRecordsLost',
+      expr: `sum by (group) (increase(${of('weir_offsets_out_of_range_total')}[15m])) > 0`,
+      for: '1m',
+      severity: 'critical',
+      summary:
+        'Retention removed {{ $value }} records before {{ $labels.group }} handled them: give the topic more of it, or the group more workers.',
+    },
+    {
+      name: 'WeirPoison',
+      expr: `sum by (group) (increase(${of('weir_poison_total')}[15m])) > 0`,
+      for: '1m',
+      severity: 'critical',
+      summary:
+        'Processes of {{ $labels.group }} died of a record; it is a dead letter now: `weir dlq list`, and see how they ended.',
+    },
+    {
       name: 'WeirErrors',
       expr: `sum by (group) (rate(kafka_processing_errors_total{group=~"${groups}"}[5m])) / ${consumed()} > 0.01`,
       for: '5m',
