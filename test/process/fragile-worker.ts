@@ -8,7 +8,7 @@ import { defineWorker, runWorker, topic } from '@weir/sdk';
 import { z } from 'zod';
 
 /** `ok` takes `ms`; the others begin like it. */
-const Task = z.object({ n: z.number(), kind: z.enum(['ok', 'kill', 'abort', 'throw', 'memory']), ms: z.number() });
+const Task = z.object({ n: z.number(), kind: z.enum(['ok', 'kill', 'abort', 'memory']), ms: z.number() });
 const tasks = topic('tasks', Task, { partitions: 4 });
 const config = z.object({
   FRAGILE_LOG: z.string().describe('File of what was begun and done.'),
@@ -33,11 +33,6 @@ async function work(
       return await new Promise(() => undefined);
     case 'abort':
       return process.abort();
-    case 'throw':
-      setImmediate(() => {
-        throw new Error('nobody catches this');
-      });
-      return await new Promise(() => undefined);
     case 'memory': {
       const hoard: number[][] = [];
       while (task.kind === 'memory') hoard.push(new Array<number>(1_000_000).fill(hoard.length + 0.5));

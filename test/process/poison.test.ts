@@ -17,10 +17,13 @@ const RECORDS = 400;
 const KILLER = 217;
 /** One partition, one place in it. */
 const KILLER_AT = `${KILLER % PARTITIONS}/${Math.floor(KILLER / PARTITIONS)}`;
-const SESSION_MS = 1_200;
-const TIMEOUT = { timeout: 120_000 };
+/** Longer than a process stands still on a busy machine. */
+const SESSION_MS = 2_000;
+const TIMEOUT = { timeout: 240_000 };
+/** Four starts of a process, on a machine that is busy with other tests. */
+const PATIENCE_MS = 150_000;
 
-type Kind = 'ok' | 'kill' | 'abort' | 'throw' | 'memory';
+type Kind = 'ok' | 'kill' | 'abort' | 'memory';
 
 /** One group of processes that are started again whenever they end, until the scene is over. */
 class Scene {
@@ -120,10 +123,9 @@ class Scene {
   }
 
   async until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-    const giveUpAt = Date.now() + 60_000;
+    const giveUpAt = Date.now() + PATIENCE_MS;
     while (!(await holds())) {
-      if (Date.now() > giveUpAt)
-        throw new Error(`not in a minute: ${what}\n${this.ends}\n${this.#output.slice(-8_000)}`);
+      if (Date.now() > giveUpAt) throw new Error(`not in time: ${what}\n${this.ends}\n${this.#output.slice(-20_000)}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
@@ -211,7 +213,6 @@ const DEATHS: readonly {
 }[] = [
   { title: 'kills one of two members', kind: 'kill', end: 'SIGKILL', members: 2 },
   { title: 'aborts, in a batch', kind: 'abort', end: 'SIGABRT', members: 1, env: { FRAGILE_BATCH: '1' } },
-  { title: 'throws where nobody catches', kind: 'throw', end: 1, members: 1 },
   { title: 'fills the heap', kind: 'memory', end: 'SIGABRT', members: 1, args: ['--max-old-space-size=64'] },
 ];
 
