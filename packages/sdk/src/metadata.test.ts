@@ -19,6 +19,7 @@ const signal: Signal = {
   doneAhead: 0,
   deferred: 0,
   dueAt: undefined,
+  oldestAt: undefined,
   rebalanceSeconds: 0,
 };
 
@@ -44,6 +45,7 @@ const signals: fc.Arbitrary<Signal> = fc.record({
   doneAhead: count,
   deferred: count,
   dueAt: fc.option(fc.integer({ min: 0, max: 8.64e15 }), { nil: undefined }),
+  oldestAt: fc.option(fc.integer({ min: 0, max: 8.64e15 }), { nil: undefined }),
   rebalanceSeconds: rate,
 });
 

@@ -44,6 +44,11 @@ export interface Signal {
   readonly deferred: number;
   /** When the partition waits for its first record to come due (all behind it are later still): that time, ms. */
   readonly dueAt: number | undefined;
+  /**
+   * Timestamp of the record whose turn is next, ms; `sentAt` when none waits, as those that come will be newer. Undefined
+   * when there are some that have not been fetched yet.
+   */
+  readonly oldestAt: number | undefined;
   /** How long rebalances stop this worker, seconds; 0 when it has not been through any. */
   readonly rebalanceSeconds: number;
 }
@@ -104,6 +109,7 @@ export function encodeMetadata(signal: Signal, legacy: Partial<Legacy> = {}): st
   if (whole(signal.doneAhead) !== '0') fields.push(`d=${whole(signal.doneAhead)}`);
   if (whole(signal.deferred) !== '0') fields.push(`f=${whole(signal.deferred)}`);
   if (signal.dueAt !== undefined) fields.push(`u=${whole(Math.min(signal.dueAt, LATEST_TIME))}`);
+  if (signal.oldestAt !== undefined) fields.push(`e=${whole(Math.min(signal.oldestAt, LATEST_TIME))}`);
   if (decimal(signal.rebalanceSeconds) !== '0') fields.push(`j=${decimal(signal.rebalanceSeconds)}`);
   if (legacy.owner !== undefined) fields.push(`s=${OWNERS[legacy.owner]}`);
   if (legacy.suspects) fields.push(`x=${legacy.suspects}`);
@@ -181,6 +187,7 @@ function readSignal(body: string): (Legacy & { signal: Signal }) | undefined {
     doneAhead: integer('d', 0),
     deferred: integer('f', 0),
     dueAt: fields.has('u') ? integer('u') : undefined,
+    oldestAt: fields.has('e') ? integer('e') : undefined,
     rebalanceSeconds: number('j', 0),
   };
   if (!sound || !limit || writer === undefined) return undefined;

@@ -444,6 +444,26 @@ describe('draining', () => {
   });
 });
 
+describe('what the signal says of age', () => {
+  test('is the timestamp of the record whose turn is next, and now where none waits', async () => {
+    const slow = defineWorker({
+      name: 'slow',
+      consumes: words,
+      concurrency: { fixed: 1 },
+      handle: (_record, ctx) => ctx.clock.sleep(60_000),
+    });
+    await using t = await testWorker(slow);
+    const ages = () => t.worker.signals().map(({ oldestAt, sentAt }) => sentAt - (oldestAt ?? Number.NaN));
+    expect(ages()).toEqual([0, 0]);
+    await t.send({ text: 'first' }, { partition: 0, wait: false });
+    await t.clock.advance(1_000);
+    expect(ages()).toEqual([0, 0]);
+    await t.send({ text: 'second' }, { partition: 0, wait: false });
+    await t.clock.advance(5_000);
+    expect(ages()).toEqual([5_000, 0]);
+  });
+});
+
 describe('a crash', () => {
   const handled: string[] = [];
   const w = (hang: string) => {

@@ -24,6 +24,7 @@ function commit(partition: number, writer: string, sentAt: number) {
     doneAhead: 0,
     deferred: 0,
     dueAt: undefined,
+    oldestAt: undefined,
     rebalanceSeconds: 0,
   };
   return { topic: 't', partition, offset: 5, metadata: encodeMetadata(signal, { owner: 'at-work' }) };

@@ -49,6 +49,7 @@ export class GroupFixture {
       doneAhead: 0,
       deferred: 0,
       dueAt: undefined,
+      oldestAt: undefined,
       rebalanceSeconds: 0,
       ...over,
     };

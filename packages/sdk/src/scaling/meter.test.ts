@@ -14,6 +14,7 @@ const facts: SignalFacts = {
   doneAhead: 0,
   deferred: 0,
   dueAt: undefined,
+  oldestAt: undefined,
 };
 
 async function arriving(meter: LoadMeter, clock: ManualClock, perSecond: number, seconds: number, everyMs = 1000) {

@@ -15,7 +15,10 @@ import type { Clock } from '@weir/core';
 import type { TopicPartition } from '../kafka/port.ts';
 import type { Signal } from '../metadata.ts';
 
-/** The parts of a signal that the meter does not measure. `sentAt` is the meter's clock unless given. */
+/**
+ * The parts of a signal that the meter does not measure. `sentAt` is the meter's clock unless given; `oldestAt` is Infinity
+ * when nothing waits.
+ */
 export type SignalFacts = Omit<
   Signal,
   'arrivalPerSecond' | 'laneRate' | 'bestRate' | 'p95Seconds' | 'rebalanceSeconds' | 'sentAt'
@@ -255,10 +258,12 @@ export class LoadMeter {
 
   /** What to write beside the partition's offset. */
   signal(partition: TopicPartition, facts: SignalFacts): Signal {
+    const sentAt = facts.sentAt ?? this.#clock.now();
     return {
       ...facts,
       lanes: this.#lanes(partition, facts),
-      sentAt: facts.sentAt ?? this.#clock.now(),
+      sentAt,
+      oldestAt: facts.oldestAt === undefined ? undefined : Math.min(facts.oldestAt, sentAt),
       arrivalPerSecond: this.arrivalPerSecond(partition),
       laneRate: this.laneRate,
       bestRate: this.bestRate,

@@ -23,6 +23,7 @@ function signal(partition: number, over: Partial<Signal> = {}): Signal {
     doneAhead: 0,
     deferred: 0,
     dueAt: undefined,
+    oldestAt: undefined,
     rebalanceSeconds: 0,
     ...over,
   };
@@ -248,7 +249,28 @@ describe('backlog', () => {
     expect(plan(group({ behind: 2400, signals: { doneAhead: 60, deferred: 30 } })).backlog).toBe(240);
   });
 
-  test('its age is estimated from the arrivals', () => {
+  test('its age is that of the record whose turn is next, also when its owner has gone', () => {
+    const told = (ageMs: number, sentAgoMs = 1_000) =>
+      plan(
+        group({
+          arrival: 240,
+          behindOf: (partition) => (partition < 2 ? 1_200 : 0),
+          signals: (partition) => ({
+            sentAt: NOW - sentAgoMs,
+            oldestAt: NOW - (partition === 0 ? ageMs : 10),
+          }),
+        }),
+      ).lagSeconds;
+    // From the arrivals, of which there were few before the burst, it would be 120 s.
+    expect(told(3_000)).toBe(3);
+    expect(told(-3_000)).toBe(0.01);
+    expect(told(600_000, 300_000)).toBe(600);
+    // Nothing waited 1 s ago: what does now has come since. Of 300 s ago that says nothing.
+    expect(told(1_000, 1_000)).toBe(1);
+    expect(told(300_000, 300_000)).toBeUndefined();
+  });
+
+  test('where no owner has told its age it is estimated from the arrivals', () => {
     expect(plan(group({ arrival: 240, behind: 2400 })).lagSeconds).toBeCloseTo(10);
     expect(plan(group({ arrival: 0, behind: 2400 })).lagSeconds).toBeUndefined();
     expect(plan(group({ arrival: 240 })).lagSeconds).toBe(0);

@@ -96,7 +96,10 @@ export interface Plan {
   readonly rebalanceSeconds: number;
   /** Records that could be worked on now. */
   readonly backlog: number;
-  /** How long ago the oldest of them arrived, estimated from arrivals; 0 without backlog, undefined when unknown. */
+  /**
+   * How long ago the oldest of them was written, by the timestamp of the record whose turn is next; where no owner has told
+   * that, as long as so many take to arrive. 0 without backlog, undefined when unknown.
+   */
   readonly lagSeconds: number | undefined;
   readonly arrivalPerSecond: number;
   /** C_w: what one worker manages; undefined while unknown. */
@@ -175,7 +178,7 @@ export function plan(input: PlanInput): Plan {
     catchUpMs,
     rebalanceSeconds,
     backlog,
-    lagSeconds: lagSeconds(loads),
+    lagSeconds: lagSeconds(ordered, loads, now),
     arrivalPerSecond: arrival,
     workerPerSecond: fleet && perWorker(fleet, Math.max(1, desired)),
     workerBound: capacity && boundOf(capacity, lanes / Math.max(1, desired)),
@@ -308,11 +311,22 @@ function perWorker(fleet: Fleet, n: number): number {
   return Math.max(...fleet.hands(n).map((hand) => fleet.workerCapacity(hand)));
 }
 
-function lagSeconds(loads: readonly Load[]): number | undefined {
-  const behind = loads.filter((load) => load.backlog > 0);
-  if (behind.length === 0) return 0;
-  const timed = behind.filter((load) => load.arrival >= NO_ARRIVALS);
-  return timed.length === 0 ? undefined : Math.max(...timed.map((load) => load.backlog / load.arrival));
+/** @param loads  of the partitions, in their order */
+function lagSeconds(partitions: readonly PlanPartition[], loads: readonly Load[], now: number): number | undefined {
+  const ages: number[] = [];
+  let waiting = false;
+  for (const [at, { backlog, arrival }] of loads.entries()) {
+    if (backlog === 0) continue;
+    waiting = true;
+    const signal = partitions[at]!.signal;
+    const oldestAt = signal?.oldestAt;
+    // Beside the same committed offset the same record is next, however old the signal; but if none waited then, what waits
+    // now may have come any time since.
+    if (oldestAt !== undefined && (isFresh(signal, now) || oldestAt < signal!.sentAt))
+      ages.push(Math.max(0, now - oldestAt) / 1000);
+    else if (arrival >= NO_ARRIVALS) ages.push(backlog / arrival);
+  }
+  return waiting && ages.length === 0 ? undefined : Math.max(0, ...ages);
 }
 
 function byName(a: TopicPartition, b: TopicPartition): number {

@@ -227,6 +227,7 @@ function inputOf(state: {
       doneAhead: 0,
       deferred: 0,
       dueAt: undefined,
+      oldestAt: undefined,
       rebalanceSeconds: 0,
     };
     return { ...partitionAt(partition), behind: Math.round(queue.size), signal };

@@ -38,7 +38,7 @@ export interface ScalingAnswer {
   readonly heaviest: number | null;
   /** Records that could be worked on now. */
   readonly backlog: number;
-  /** How long the oldest has waited, estimated; null when unknown. */
+  /** Age of the oldest by its timestamp; estimated from arrivals where no owner has told it, null when unknown. */
   readonly lagSeconds: number | null;
   readonly arrivalPerSecond: number;
   /** What one worker manages; null while unknown. */
