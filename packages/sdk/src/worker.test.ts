@@ -464,6 +464,29 @@ describe('what the signal says of age', () => {
   });
 });
 
+describe('what the signal says of lanes', () => {
+  test('is how many keys were there at once, also of records that were done between two commits', async () => {
+    const quick = defineWorker({
+      name: 'quick',
+      consumes: words,
+      order: 'key',
+      concurrency: { fixed: 8 },
+      handle: (_record, ctx) => ctx.clock.sleep(10),
+    });
+    await using t = await testWorker(quick);
+    const lanes = () => t.worker.signals().map((signal) => signal.lanes);
+    expect(lanes()).toEqual([1, 1]);
+    for (let n = 0; n < 12; n++) {
+      const text = `key-${n % 5}`;
+      t.kafka.append({ topic: 'xact.words', partition: 0, key: text, value: Buffer.from(JSON.stringify({ text })) });
+    }
+    await t.clock.advance(500);
+    expect(lanes()).toEqual([5, 1]);
+    // What a scrape shows goes by the same lanes, not by those of a moment in which nothing is at work.
+    expect(t.worker.gauges().partitions[0]!.load).toBeDefined();
+  });
+});
+
 describe('a crash', () => {
   const handled: string[] = [];
   const w = (hang: string) => {

@@ -202,4 +202,8 @@ export class Caution implements Lanes {
   get width(): number {
     return this.lanes.width;
   }
+
+  takeWidest(): number {
+    return this.lanes.takeWidest();
+  }
 }

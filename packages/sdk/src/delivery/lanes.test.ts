@@ -29,6 +29,16 @@ describe('lanes', () => {
     expect([owned.next(), owned.next(), owned.next()].map((each) => each?.offset)).toEqual([0, 1, 2]);
   });
 
+  test('key: the most lanes at once are known also when they were done before anybody asked', () => {
+    const owned = partition('key');
+    for (const [offset, key] of ['a', 'b', 'a', 'c', null, 'b'].entries()) push(owned, offset, key);
+    for (let next = owned.next(); next !== undefined; next = owned.next()) owned.lanes.release(next);
+    expect(owned.lanes.width).toBe(0);
+    expect([owned.lanes.takeWidest(), owned.lanes.takeWidest()]).toEqual([4, 0]);
+    push(owned, 6, 'd');
+    expect([owned.lanes.takeWidest(), owned.lanes.takeWidest()]).toEqual([1, 1]);
+  });
+
   test('partition: one after the other', () => {
     const owned = partition('partition');
     push(owned, 0, null);

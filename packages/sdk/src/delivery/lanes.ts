@@ -33,6 +33,8 @@ export interface Lanes {
   readonly queued: number;
   /** Lanes with a record queued or held: how parallel this partition can be right now. Infinity without an order. */
   readonly width: number;
+  /** The most that `width` has been since this was last asked: what a fetch brings may be done before anybody looks. */
+  takeWidest(): number;
 }
 
 /** Records in the order they came, each made when it is looked at. */
@@ -78,6 +80,9 @@ class Unordered implements Lanes {
     return this.#queue.peek();
   }
   release(): void {}
+  takeWidest(): number {
+    return this.width;
+  }
   get runnable(): boolean {
     return this.#queue.size > 0;
   }
@@ -105,6 +110,9 @@ class ByPartition implements Lanes {
   release(): void {
     this.#held = false;
   }
+  takeWidest(): number {
+    return this.width;
+  }
   get runnable(): boolean {
     return !this.#held && this.#queue.size > 0;
   }
@@ -119,6 +127,7 @@ class ByKey implements Lanes {
   readonly #free = new Fifo<Lane>();
   #queued = 0;
   #keyless = 0;
+  #widest = 0;
 
   /** All at once: which lane a record belongs to has to be known now. */
   add(waiting: Waiting): void {
@@ -134,6 +143,7 @@ class ByKey implements Lanes {
     if (lane === undefined) {
       lane = { key, queue: new Fifo(), held: false };
       this.#lanes.set(key, lane);
+      if (this.#lanes.size > this.#widest) this.#widest = this.#lanes.size;
     }
     delivery.lane = lane;
     lane.queue.push(delivery);
@@ -168,6 +178,11 @@ class ByKey implements Lanes {
   }
   get width(): number {
     return this.#lanes.size;
+  }
+  takeWidest(): number {
+    const widest = this.#widest;
+    this.#widest = this.#lanes.size;
+    return widest;
   }
 }
 

@@ -40,7 +40,9 @@ export function readGauges(sources: GaugeSources): WorkerGauges {
 function partitionGauges(owned: Owned, { meter, limiter, clock }: GaugeSources): WorkerGauges['partitions'][number] {
   const first = owned.peek();
   const lag = Math.max(0, owned.end - owned.ledger.watermark);
-  const perSecond = meter.laneRate * Math.min(limiter.limit, owned.lanes.width);
+  const { limit } = limiter;
+  // By the lanes that the signal tells: those of this very moment are none between two records.
+  const perSecond = meter.laneRate * meter.lanes(owned, { lanes: Math.min(limit, owned.lanes.width), limit });
   const age = first === undefined ? undefined : Math.max(0, (clock.now() - first.timestamp) / 1000);
   return {
     topic: owned.topic,

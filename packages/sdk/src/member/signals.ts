@@ -128,7 +128,7 @@ export class Signals {
       case 'partition':
         return 1;
       case 'key':
-        return Math.max(1, Math.min(limiter.limit, owned.lanes.width));
+        return Math.max(1, Math.min(limiter.limit, owned.lanes.takeWidest()));
       default:
         throw new TypeError(`unknown order ${resolved.order satisfies never}`);
     }

@@ -261,7 +261,7 @@ export class LoadMeter {
     const sentAt = facts.sentAt ?? this.#clock.now();
     return {
       ...facts,
-      lanes: this.#lanes(partition, facts),
+      lanes: this.lanes(partition, facts),
       sentAt,
       oldestAt: facts.oldestAt === undefined ? undefined : Math.min(facts.oldestAt, sentAt),
       arrivalPerSecond: this.arrivalPerSecond(partition),
@@ -275,8 +275,9 @@ export class LoadMeter {
   /**
    * Keys seen at work at once say what is possible only at their peak: with three records under way by chance there are
    * three, and taken for a bound they would make every load look like a full one.
+   * @param seen  lanes seen just now, and the limit that is in force
    */
-  #lanes({ topic, partition }: TopicPartition, { lanes, limit }: SignalFacts): number {
+  lanes({ topic, partition }: TopicPartition, { lanes, limit }: Pick<SignalFacts, 'lanes' | 'limit'>): number {
     const seen = this.#partitions.get(topic)?.get(partition);
     if (!seen) return lanes;
     const window = this.#lanesWindow();
