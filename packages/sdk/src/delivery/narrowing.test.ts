@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type DeadLetterReason, defineWorker, topic } from '../define.ts';
-import { decodeMetadata } from '../metadata.ts';
+import { decodeMetadata, encodeMetadata } from '../metadata.ts';
 import { MemoryKafka, testWorker } from '../testing/index.ts';
 import { decodeSuspicion } from './suspicion.ts';
 
@@ -34,11 +34,18 @@ class World {
   readonly kills: (id: number, start: number, call: number) => boolean;
   current: Awaited<ReturnType<typeof testWorker>> | undefined;
 
-  constructor(shape: Shape, kills: (id: number, start: number, call: number) => boolean, records = RECORDS) {
+  readonly #hookKills: boolean;
+
+  constructor(
+    shape: Shape,
+    kills: (id: number, start: number, call: number) => boolean,
+    { hookKills = false }: { hookKills?: boolean } = {},
+  ) {
     this.shape = shape;
     this.kills = kills;
+    this.#hookKills = hookKills;
     this.kafka.createTopic('xact.items', 2);
-    for (let id = 0; id < records; id++) this.#append(id);
+    for (let id = 0; id < RECORDS; id++) this.#append(id);
   }
 
   #append(id: number): void {
@@ -91,6 +98,7 @@ class World {
       );
     const onDeadLetter = async ({ value }: { value: { id: number } }, reason: DeadLetterReason) => {
       this.buried.push({ id: value.id, reason });
+      if (this.#hookKills && alive()) die();
     };
     const declared = { name: 'keeper', consumes: items, concurrency: { fixed: 8 }, onDeadLetter } as const;
     const worker =
@@ -160,6 +168,54 @@ describe.each(['none', 'key', 'partition', 'batch'] as const)('a record that kil
     expect(world.starts).toBeLessThanOrEqual(8);
     expect(unique(world.handled)).toEqual(others(4, 31));
   });
+});
+
+test('a record that kills in onDeadLetter too is buried unread at the fifth start', async () => {
+  await using world = new World('none', (id) => id === 25, { hookKills: true });
+  await world.untilItLives();
+  expect(world.starts).toBe(5);
+  expect(world.buried.map(({ id }) => id)).toEqual([25]);
+  expect(world.calls.get(25)).toBe(3);
+  expect(world.deadIds()).toEqual([25]);
+  expect(world.current!.deadLetters()[0]).toMatchObject({ errorClass: 'poison', attempts: 4 });
+  expect(unique(world.handled)).toEqual(others(25));
+});
+
+test('an owner that turns out to be alive takes its strike back: the record runs alone once more', async () => {
+  await using world = new World('none', (id) => id === 25);
+  await world.live();
+  const admin = world.kafka.admin();
+  const [left] = await admin.committed('', ['xact.items']);
+  const { signal } = decodeMetadata(left!.metadata, left!.offset);
+  // The first owner was stopped for a while, and commits for what it owns now.
+  const back = () => encodeMetadata({ ...signal!, offset: 0, sentAt: world.clock.now() + 1 });
+  world.kafka.admin = () => ({
+    ...admin,
+    committed: async (group, topics) => [
+      ...(await admin.committed(group, topics)),
+      { topic: 'xact.items', partition: 2, offset: 0, metadata: back() },
+    ],
+  });
+  await world.untilItLives();
+  expect(world.calls.get(25)).toBe(4);
+  expect(world.starts).toBe(5);
+  expect(world.deadIds()).toEqual([25]);
+  expect(world.current!.deadLetters()[0]!.error).not.toContain(signal!.writer);
+});
+
+test.each<[string, (metadata: string) => string]>([
+  ['foreign', () => 'checkpoint 17 of some mirror'],
+  ['cut', (metadata) => metadata.slice(0, -1)],
+  ['newer', (metadata) => metadata.replace('weir/1', 'weir/2')],
+  ['changed by hand', (metadata) => metadata.replace(/x=\S+/, 'x=a0..')],
+  ['of another offset', (metadata) => metadata.replace(/o=\d+/, 'o=7')],
+])('metadata that is %s accuses nobody', async (_, rewrite) => {
+  await using world = new World('none', (id) => id === 25);
+  // The fourth start would bury it.
+  for (let start = 0; start < 3; start++) expect(await world.live()).toBe(false);
+  world.kafka.rewriteMetadata('xact.items', 1, rewrite);
+  expect(await world.live()).toBe(false);
+  expect(world.calls.get(25)).toBe(4);
 });
 
 describe('records that are innocent', () => {

@@ -125,6 +125,13 @@ export class MemoryKafka implements KafkaPort {
     return this.#committed.get(`${topic}/${partition}`)?.offset ?? -1;
   }
 
+  /** Another tool changes what stands beside a committed offset. */
+  rewriteMetadata(topic: string, partition: number, rewrite: (metadata: string) => string): void {
+    const id = `${topic}/${partition}`;
+    const entry = this.#committed.get(id);
+    if (entry !== undefined) this.#committed.set(id, { ...entry, metadata: rewrite(entry.metadata) });
+  }
+
   consumer(options: ConsumerOptions): Consumer {
     const consumer = new MemoryConsumer(this, this.#committed, options, this.#clock, () =>
       this.#consumers.delete(consumer),
