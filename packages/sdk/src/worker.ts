@@ -297,7 +297,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
       },
       alive: (ends) => {
         const topics = resolved.consumes.map((each) => each.name);
-        return seenAlive(ends, { admin: this.#admin, group: resolved.group, topics, self: writer, log });
+        return seenAlive(ends, { admin: this.#admin, group: resolved.group, topics, self: writer, clock, log });
       },
     });
     this.#holdings = new Holdings({

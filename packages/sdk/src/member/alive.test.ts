@@ -1,4 +1,5 @@
 import { silentLogger } from '@weir/core';
+import { ManualClock } from '@weir/core/testing';
 import { expect, test } from 'vitest';
 import { encodeMetadata, type Signal } from '../metadata.ts';
 import { seenAlive } from './alive.ts';
@@ -32,13 +33,14 @@ function commit(partition: number, writer: string, sentAt: number) {
 
 function ask(committed: () => Promise<readonly ReturnType<typeof commit>[]>) {
   const asked: unknown[] = [];
+  const clock = new ManualClock();
   const admin = {
     committed: (group: string, topics: readonly string[]) => {
       asked.push({ group, topics });
       return committed();
     },
   };
-  return { asked, at: { admin, group: 'g', topics: ['t'], self: 'self', log: silentLogger } };
+  return { asked, at: { admin, group: 'g', topics: ['t'], self: 'self', clock, log: silentLogger } };
 }
 
 test('an owner that commits for any partition after its end was away, one that does not is dead', async () => {
@@ -63,4 +65,12 @@ test('without an answer nobody but who asks is known to be alive', async () => {
     throw new Error('no broker');
   });
   expect(await seenAlive([dead, away, self], at)).toEqual([self]);
+});
+
+test('an answer that does not come in five seconds is none', async () => {
+  const self = { writer: 'self', at: AT };
+  const { at } = ask(() => new Promise(() => undefined));
+  const seen = seenAlive([dead, self], at);
+  await at.clock.advance(5_000);
+  expect(await seen).toEqual([self]);
 });
