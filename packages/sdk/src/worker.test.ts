@@ -6,11 +6,11 @@ import { z } from 'zod';
 import { resolve } from './config.ts';
 import { bytes, defineWorker, topic, type Worker } from './define.ts';
 import { PermanentError, RetryableError } from './errors.ts';
-import type { ConsumerListener, KafkaPort } from './kafka/port.ts';
+import { type ConsumerListener, Fetched, type KafkaPort, ListedRecords } from './kafka/port.ts';
 import { createMetrics } from './metrics.ts';
 import { testWorker } from './testing/index.ts';
 import { MemoryKafka } from './testing/memory-kafka.ts';
-import { topologyOf } from './topology.ts';
+import { deriveTopics, topologyOf } from './topology.ts';
 import { createWorker } from './worker.ts';
 
 const Word = z.object({ text: z.string() });
@@ -526,19 +526,48 @@ describe('a crash', () => {
   });
 });
 
+/** A member whose consumer the test can speak for. */
+async function openMember(worker: object) {
+  const clock = new ManualClock();
+  const kafka = new MemoryKafka(clock);
+  let listener: ConsumerListener | undefined;
+  const port: KafkaPort = {
+    producer: () => kafka.producer(),
+    admin: () => kafka.admin(),
+    consumer: (options) => {
+      listener = options.listener;
+      return kafka.consumer(options);
+    },
+  };
+  const resolved = resolve(worker as Worker, { KAFKA_BROKERS: 'memory:9092', METRICS_PORT: '0' });
+  for (const { topic, partitions } of deriveTopics(resolved)) kafka.createTopic(topic, partitions);
+  const metrics = createMetrics({ resolved, clock, nodeMetrics: false });
+  const member = createWorker({
+    resolved,
+    kafka: port,
+    clock,
+    random: seededRandom(1),
+    log: silentLogger,
+    metrics,
+    topology: topologyOf([resolved]),
+  });
+  await member.start();
+  return {
+    clock,
+    kafka,
+    listener: listener!,
+    metric: async (name: string) =>
+      Number(new RegExp(`^${name}\\{[^}]*\\} (.*)$`, 'm').exec(await metrics.registry.metrics())?.[1]),
+    async [Symbol.asyncDispose]() {
+      const drained = member.drain(AbortSignal.timeout(5_000));
+      await clock.advance(5_000);
+      await drained;
+    },
+  };
+}
+
 describe('a join that begins while the assignment before it is still being taken over', () => {
   test('starts no handler until it has ended', async () => {
-    const clock = new ManualClock();
-    const kafka = new MemoryKafka(clock);
-    let listener: ConsumerListener | undefined;
-    const port: KafkaPort = {
-      producer: () => kafka.producer(),
-      admin: () => kafka.admin(),
-      consumer: (options) => {
-        listener = options.listener;
-        return kafka.consumer(options);
-      },
-    };
     const seen: number[] = [];
     let opening: PromiseWithResolvers<void> | undefined;
     const worker = defineWorker({
@@ -551,35 +580,24 @@ describe('a join that begins while the assignment before it is still being taken
         await ctx.clock.sleep(1_000);
       },
     });
-    const resolved = resolve(worker as unknown as Worker, { KAFKA_BROKERS: 'memory:9092', METRICS_PORT: '0' });
-    kafka.createTopic('xact.overlap', 2);
-    const metrics = createMetrics({ resolved, clock, nodeMetrics: false });
-    const member = createWorker({
-      resolved,
-      kafka: port,
-      clock,
-      random: seededRandom(1),
-      log: silentLogger,
-      metrics,
-      topology: topologyOf([resolved]),
-    });
-    await member.start();
+    await using opened = await openMember(worker);
+    const { clock, kafka, listener } = opened;
     for (let n = 0; n < 4; n++)
       kafka.append({ topic: 'xact.overlap', partition: 0, key: null, value: Buffer.from('v') });
     await clock.advance(100);
     expect(seen).toEqual([0]);
 
     // Partition 0 is kept with its queue. What comes with partition 1 takes a while to open.
-    const first = listener!.revoking('the group is rebalancing');
+    const first = listener.revoking('the group is rebalancing');
     await clock.advance(1_000);
     await first;
     expect(kafka.committed('xact.overlap', 0)).toBe(1);
-    listener!.lost([{ topic: 'xact.overlap', partition: 1 }], 'rebalance');
+    listener.lost([{ topic: 'xact.overlap', partition: 1 }], 'rebalance');
     opening = Promise.withResolvers();
     const part = (partition: number, retained: boolean, end: number) => ({
       ...{ topic: 'xact.overlap', partition, retained, committed: 0, metadata: '', logStart: 0, logEnd: end },
     });
-    const assigned = listener!.assigned({
+    const assigned = listener.assigned({
       generation: 2,
       memberId: 'm',
       partitions: [part(0, true, 4), part(1, false, 0)],
@@ -587,7 +605,7 @@ describe('a join that begins while the assignment before it is still being taken
       leader: true,
     });
     // Meanwhile the group rebalances again.
-    const second = listener!.revoking('the group is rebalancing');
+    const second = listener.revoking('the group is rebalancing');
     await clock.advance(100);
     opening.resolve();
     await assigned;
@@ -595,7 +613,7 @@ describe('a join that begins while the assignment before it is still being taken
     await clock.advance(5_000);
     expect(seen).toEqual([0]);
 
-    await listener!.assigned({
+    await listener.assigned({
       generation: 3,
       memberId: 'm',
       partitions: [part(0, true, 4)],
@@ -604,8 +622,32 @@ describe('a join that begins while the assignment before it is still being taken
     });
     await clock.advance(5_000);
     expect(seen).toEqual([0, 1, 2, 3]);
-    const drained = member.drain(AbortSignal.timeout(5_000));
-    await clock.advance(5_000);
-    await drained;
+  });
+});
+
+describe('records that come again', () => {
+  test('to an owner that has them done or in hand are dropped and counted', async () => {
+    const seen: number[] = [];
+    const worker = defineWorker({
+      name: 'again',
+      consumes: topic('again', bytes, { partitions: 1 }),
+      concurrency: { fixed: 1 },
+      handle: async ({ offset }, ctx) => {
+        seen.push(offset);
+        await ctx.clock.sleep(100);
+      },
+    });
+    await using opened = await openMember(worker);
+    const { clock, kafka, listener, metric } = opened;
+    for (let n = 0; n < 4; n++) kafka.append({ topic: 'xact.again', partition: 0, key: null, value: Buffer.from('v') });
+    await clock.advance(150);
+    expect(seen).toEqual([0, 1]);
+    const at = (offset: number) => new Fetched('xact.again', 0, offset, 0, null, Buffer.from('v'), undefined);
+    const records = new ListedRecords([0, 1, 2, 3, 4].map(at));
+    listener.records({ topic: 'xact.again', partition: 0, records, lastOffset: 4, highWatermark: 5 });
+    await clock.advance(1_000);
+    expect(seen).toEqual([0, 1, 2, 3, 4]);
+    expect(await metric('weir_redelivered_total')).toBe(4);
+    expect(await metric('weir_handed_over_total')).toBe(0);
   });
 });
