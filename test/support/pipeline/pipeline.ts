@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type AttachmentRow, type LedgerEntry, type Pipeline, resolvePipeline, type Verdict, verify } from '@weir/cli';
+import { storeAccess } from '@weir/contracts';
 import { silentLogger, systemClock } from '@weir/core';
 import { type Admin, deriveTopics, type KafkaPort, type Producer, resolveKafka } from '@weir/sdk';
 import { kafkajsPort } from '@weir/sdk/runtime';
@@ -270,8 +271,11 @@ async function open(options: PipelineOptions, stops: (() => Promise<unknown>)[])
 
   const clock = systemClock;
   const log = silentLogger;
-  const tables = await openStore(url('tables'), { env: common, clock, log, create: true });
-  const blobs = await openStore(url('blobs'), { env: common, clock, log, create: true });
+  // As the services open it: by the run's settings, not by what this process's environment happens to hold.
+  const storeAt = (part: string) =>
+    openStore(url(part), { ...storeAccess(url(part), common), env: common, clock, log, create: true });
+  const tables = await storeAt('tables');
+  const blobs = await storeAt('blobs');
   stops.push(
     () => tables.close(),
     () => blobs.close(),
