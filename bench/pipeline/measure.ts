@@ -70,11 +70,12 @@ export async function measure(options: {
         }),
   });
   try {
-    return await run(
-      pipeline,
-      options.events,
-      `${kafka ? 'Apache Kafka' : 'the dev broker'}, ${s3 ? 'S3' : 'a folder'}`,
-    );
+    const servers = [
+      { name: 'Kafka', pid: kafka?.pid },
+      { name: 'S3 server', pid: s3?.pid },
+    ].filter(({ pid }) => pid !== undefined);
+    const on = `${kafka ? 'Apache Kafka' : 'the dev broker'}, ${s3 ? 'S3' : 'a folder'}`;
+    return await run(pipeline, { events: options.events, servers, on });
   } finally {
     await pipeline.stop();
     await s3?.stop();
@@ -82,13 +83,21 @@ export async function measure(options: {
   }
 }
 
-async function run(pipeline: RunningPipeline, events: number, on: string): Promise<Measured> {
+interface RunOptions {
+  readonly events: number;
+  /** Measured beside the pipeline's own processes. */
+  readonly servers: readonly { readonly name: string; readonly pid: number | undefined }[];
+  readonly on: string;
+}
+
+async function run(pipeline: RunningPipeline, { events, servers, on }: RunOptions): Promise<Measured> {
   const plan = await planWork({ events, filesUrls: [pipeline.files.url] });
   await Promise.all(WORKERS.map((name) => pipeline.start(name)));
   await wait(1_000);
 
-  const watched = [...pipeline.services, ...pipeline.helpers];
-  const usages = () => watched.map(({ process }) => usageOf(process.pid ?? 0));
+  const ours = [...pipeline.services, ...pipeline.helpers].map(({ name, process }) => ({ name, pid: process.pid }));
+  const watched = [...ours, ...servers];
+  const usages = () => watched.map(({ pid }) => usageOf(pid ?? 0));
   const before = usages();
   const own = process.cpuUsage();
   const since = performance.now();

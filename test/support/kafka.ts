@@ -28,6 +28,8 @@ const LOCK_STALE_MS = 5 * 60_000;
 export interface RunningKafka {
   readonly brokers: string[];
   readonly kind: 'env' | 'java' | 'docker';
+  /** Of a broker that is a process of ours; as it was started first. */
+  readonly pid?: number | undefined;
   stop(): Promise<void>;
   /** Kills the broker and starts it again on the same port with the same data; only for brokers of our own. */
   restart?(): Promise<void>;
@@ -111,6 +113,7 @@ async function startJava(options: KafkaOptions): Promise<RunningKafka> {
   return {
     brokers: [`127.0.0.1:${port}`],
     kind: 'java',
+    pid: java.pid,
     stop: async () => {
       process.off('exit', killOnExit);
       await halt();

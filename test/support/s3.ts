@@ -27,6 +27,8 @@ export interface S3Server {
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
   /** Makes a bucket of its own for the caller and gives its name. */
   bucket(): Promise<string>;
+  /** Of a server of our own. */
+  readonly pid?: number | undefined;
   /** Safe twice. */
   stop(): Promise<void>;
 }
@@ -91,7 +93,7 @@ async function startS3Proxy(jarPath: string): Promise<S3Server> {
       await rm(folder, { recursive: true, force: true });
     };
     if (await answers(endpoint, server)) {
-      return { endpoint, credentials, bucket: () => makeBucket(endpoint, credentials), stop };
+      return { endpoint, credentials, bucket: () => makeBucket(endpoint, credentials), pid: server.pid, stop };
     }
     process.off('exit', killed);
     await end(server);
