@@ -8,10 +8,18 @@ import { TopicMissingError } from '../errors.ts';
 import type { Admin } from '../kafka/port.ts';
 import type { LoadMeter } from '../scaling/meter.ts';
 
+export interface ArrivalsOptions {
+  readonly admin: Pick<Admin, 'offsets'>;
+  readonly intake: Pick<Intake, 'get' | 'partitions' | 'size'>;
+  readonly meter: Pick<LoadMeter, 'observeEnd'>;
+  readonly topics: readonly string[];
+  readonly log: Logger;
+}
+
 export class Arrivals {
-  readonly #admin: Admin;
-  readonly #intake: Intake;
-  readonly #meter: LoadMeter;
+  readonly #admin: ArrivalsOptions['admin'];
+  readonly #intake: ArrivalsOptions['intake'];
+  readonly #meter: ArrivalsOptions['meter'];
   readonly #topics: readonly string[];
   readonly #log: Logger;
   #reading = false;
@@ -19,7 +27,7 @@ export class Arrivals {
   #gone = new Set<string>();
   readonly #told = new Set<string>();
 
-  constructor(options: { admin: Admin; intake: Intake; meter: LoadMeter; topics: readonly string[]; log: Logger }) {
+  constructor(options: ArrivalsOptions) {
     this.#admin = options.admin;
     this.#intake = options.intake;
     this.#meter = options.meter;
