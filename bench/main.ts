@@ -31,6 +31,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string', default: '45' },
     'work-ms': { type: 'string', default: '40' },
     charts: { type: 'string' },
+    model: { type: 'boolean', default: false },
     minutes: { type: 'string', default: '10' },
     csv: { type: 'string' },
     svg: { type: 'string' },
@@ -121,7 +122,8 @@ try {
     const outcome = await tuner({
       seconds: Number(values.seconds),
       workMs: Number(values['work-ms']),
-      rounds: Math.min(3, load.rounds),
+      rounds: values.model ? 1 : Math.min(3, load.rounds),
+      model: values.model,
       charts: values.charts,
     });
     say(`## A hidden capacity\n\n${outcome.text}\n`);

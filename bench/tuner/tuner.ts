@@ -1,5 +1,5 @@
 /**
- * npm run bench -- tuner [--seconds 45] [--work-ms 40] [--rounds N] [--charts FOLDER]
+ * npm run bench -- tuner [--model] [--seconds 45] [--work-ms 40] [--rounds N] [--charts FOLDER]
  *
  * Does a worker find what its downstream can bear? A real worker process on the development broker makes one HTTP request
  * per record to a server that works on 25 of them at once, 40 ms each (or as told), and queues the rest; then on 12; then on 25 again.
@@ -7,7 +7,7 @@
  *
  * Of each phase the last third is measured (from 30 s after the change, with 45 s a phase): throughput within 20 % of the
  * best possible, p95 under twice what a call takes that does not wait. What counts is the median of the rounds; the table
- * has each. Writes a chart of each run of the last round.
+ * has each. Writes a chart of each run of the last round. `--model` runs it on a clock that is moved by hand (model.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,6 +21,7 @@ import { freePorts } from '../../test/support/kafka.ts';
 import { type BrokerUnderTest, fill, startDevBroker } from '../load.ts';
 import { median, table, type Verdict, verdict } from '../rounds.ts';
 import { chart, type Phase, type Sample } from './chart.ts';
+import { runOnModel } from './model.ts';
 
 const SLOTS = [25, 12, 25];
 const HEAD = ['tuned', 'hidden capacity', 'limit', 'calls/s', 'of the best', 'p95, ms', 'of the unloaded'];
@@ -32,6 +33,7 @@ export interface TunerOptions {
   readonly seconds: number;
   readonly workMs: number;
   readonly rounds: number;
+  readonly model: boolean;
   /** Folder for the charts; none are drawn without. */
   readonly charts: string | undefined;
 }
@@ -64,7 +66,9 @@ export async function tuner(options: TunerOptions): Promise<{ verdicts: readonly
   try {
     for (let round = 0; round < options.rounds; round++) {
       for (const through of ['handler', 'bulkhead'] as const) {
-        const { samples, unloadedP95Ms } = await run(world, through, round);
+        const { samples, unloadedP95Ms } = options.model
+          ? await runOnModel({ phases, workMs, through })
+          : await run(world, through, round);
         for (const phase of phases) {
           const { row, throughput, p95 } = judge(through, phase, seconds, samples, unloadedP95Ms);
           rows.push(row);
@@ -110,7 +114,7 @@ function judge(through: Through, phase: Phase, seconds: number, samples: readonl
 function draw({ options, phases }: World, through: Through, samples: readonly Sample[], unloadedP95Ms: number): void {
   const svg = chart({
     title: `The tuner finds a hidden capacity: ${through === 'handler' ? 'limit of the handlers' : 'bulkhead of a dependency'}`,
-    subtitle: `HTTP server: ${SLOTS.join(', then ')} calls at once of ${options.workMs} ms, the rest waits; one sample a second`,
+    subtitle: `${options.model ? 'A downstream that bears' : 'An HTTP server that bears'} ${SLOTS.join(', then ')} calls at once of ${options.workMs} ms, the rest waits; ${options.model ? 'on a clock moved by hand' : 'real processes'}; one sample a second`,
     samples,
     phases,
     unloadedP95Ms,
