@@ -1,5 +1,6 @@
 /** Record batches as kafkajs writes them, for tests that read them. */
 import { createRequire } from 'node:module';
+import { crc32c } from './crc32c.ts';
 
 const load = createRequire(import.meta.url);
 const { RecordBatch } = load('kafkajs/src/protocol/recordBatch/v0') as {
@@ -49,7 +50,13 @@ export async function writeBatch(batch: WrittenBatch): Promise<Buffer> {
 export function withAttributes(batch: Buffer, attributes: number): Buffer {
   const changed = Buffer.from(batch);
   changed.writeInt16BE(changed.readInt16BE(21) | attributes, 21);
-  return changed;
+  return sealed(changed);
+}
+
+/** With a checksum that fits its bytes, whatever they are. */
+export function sealed(batch: Buffer): Buffer {
+  batch.writeUInt32BE(crc32c(batch.subarray(21)), 17);
+  return batch;
 }
 
 export const HEAD_BYTES = 61;

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import type { Cluster } from 'kafkajs';
 import { describe, expect, test } from 'vitest';
 import { withAttributes, writeBatch, writeMarker } from './batch-bytes.fixture.ts';
-import { readFetch, readFetchesOf, type WholeBatch } from './kafkajs-fetch.ts';
+import { type Doubts, readFetch, readFetchesOf, type WholeBatch } from './kafkajs-fetch.ts';
 
 const load = createRequire(import.meta.url);
 const int = (bytes: 2 | 4 | 8, value: number): Buffer => {
@@ -92,6 +92,56 @@ describe('answers to fetches', () => {
     ];
     const nobodys = (await messagesOf(Buffer.concat(records), aborted)).map((each) => each.isControlRecord);
     expect(nobodys).toEqual([true, true, false, true, false, true, true, true]);
+  });
+
+  describe('a batch whose checksum does not fit', () => {
+    const three = async () => {
+      const of = (firstOffset: number) =>
+        writeBatch({ firstOffset, records: [{ value: Buffer.from('a') }, { value: Buffer.from('b') }] });
+      return [await of(100), await of(102), await of(104)];
+    };
+    const read = async (batches: readonly Buffer[], doubts: Doubts) => {
+      const data = answer(11, Buffer.concat(batches));
+      const { messages } = (await readFetch(11, data, doubts))!.responses[0]!.partitions[0]!;
+      return messages.map(({ offset, unreadable }) => (unreadable === undefined ? offset : [offset, unreadable]));
+    };
+    const WHY = 'its checksum does not fit its bytes';
+
+    test('is left out, and so asked for again: what was changed on its way comes right', async () => {
+      const doubts: Doubts = new Set();
+      const [first, second, third] = await three();
+      const bad = Buffer.from(second!);
+      bad[70]! ^= 1;
+      expect(await read([first!, bad, third!], doubts)).toEqual(['101']);
+      expect(await read([second!, third!], doubts)).toEqual(['103', '105']);
+    });
+
+    test('the second time cannot be read, and ends where the next one begins, whatever it says itself', async () => {
+      const doubts: Doubts = new Set();
+      const [first, second, third] = await three();
+      // The distance of its last offset, 65,537 now.
+      second![24]! ^= 1;
+      expect(await read([first!, second!, third!], doubts)).toEqual(['101']);
+      expect(await read([second!, third!], doubts)).toEqual([['103', WHY], '105']);
+      expect(doubts.size).toBe(0);
+    });
+
+    test('ends with the log when none follows', async () => {
+      const doubts: Doubts = new Set();
+      const [first] = await three();
+      first![24]! ^= 1;
+      expect(await read([first!], doubts)).toEqual([]);
+      expect(await read([first!], doubts)).toEqual([['1999', WHY]]);
+    });
+
+    test('any bit that the checksum covers is found', async () => {
+      const [first] = await three();
+      for (let bit = 21 * 8; bit < first!.length * 8; bit += 5) {
+        const bad = Buffer.from(first!);
+        bad[bit >> 3]! ^= 1 << (bit & 7);
+        expect(await read([bad], new Set())).toEqual([]);
+      }
+    });
   });
 
   test('an unknown codec is told with the batch', async () => {

@@ -4,6 +4,10 @@
  * the last offset, so that positions, seeks and lag are what they were. The intake reads the records of the
  * batches, where they lie, into columns (record-columns.ts).
  *
+ * Their checksums are looked at here too, which kafkajs does not do. A batch whose checksum does not fit is left out, as if
+ * the fetch had been cut off before it, and so asked for once more: what was changed on its way comes right. If it does not
+ * fit then either, it cannot be read, and is reported and stepped over like any other such batch.
+ *
  * The way in is the `Cluster` that kafkajs hands to partition assigners: its brokers look their requests up in a method
  * that can be replaced, for this one client; other clients in the process are left alone. If a broker has no such method
  * (a fork), or a log holds messages of before Kafka 0.11, kafkajs reads the fetch itself.
@@ -11,7 +15,7 @@
 import { describeError } from '@weir/core';
 import kafkajs, { type Broker, type Cluster } from 'kafkajs';
 import { unreadableReason } from './kafkajs-unreadable.ts';
-import { isAbortMarker, MAGIC, MAGIC_AT, type RecordBatch, readBatches } from './record-batch.ts';
+import { isAbortMarker, isSound, MAGIC, MAGIC_AT, type RecordBatch, readBatches } from './record-batch.ts';
 
 /** A record batch as one of kafkajs's messages. */
 export class WholeBatch {
@@ -47,6 +51,9 @@ type MakeProtocol = (request: unknown) => Protocol;
 type LookUp = (apiKey: number, definition: unknown) => MakeProtocol;
 type InnerBroker = Broker & { lookupRequest?: LookUp };
 
+/** Batches whose checksum did not fit, by their place: they have been asked for once more. */
+export type Doubts = Set<string>;
+
 const FETCH = 1;
 const watched = new WeakSet<object>();
 
@@ -55,21 +62,22 @@ export function readFetchesOf(cluster: Cluster): void {
   if (watched.has(cluster)) return;
   watched.add(cluster);
   const { findBroker } = cluster;
+  const doubts: Doubts = new Set();
   cluster.findBroker = async (node) => {
     const broker = await findBroker.call(cluster, node);
-    readFetchesBy(broker);
+    readFetchesBy(broker, doubts);
     return broker;
   };
 }
 
-function readFetchesBy(broker: InnerBroker): void {
+function readFetchesBy(broker: InnerBroker, doubts: Doubts): void {
   if (watched.has(broker)) return;
   watched.add(broker);
   let lookUp = broker.lookupRequest;
   if (typeof lookUp !== 'function') return;
   const ours: LookUp = (apiKey, definition) => {
     const make = lookUp!(apiKey, definition);
-    return apiKey === FETCH ? (request) => readHere(make(request)) : make;
+    return apiKey === FETCH ? (request) => readHere(make(request), doubts) : make;
   };
   // kafkajs sets it anew with every connection.
   Object.defineProperty(broker, 'lookupRequest', {
@@ -82,22 +90,27 @@ function readFetchesBy(broker: InnerBroker): void {
   });
 }
 
-function readHere(protocol: Protocol): Protocol {
+function readHere(protocol: Protocol, doubts: Doubts): Protocol {
   const { request, response } = protocol;
   return {
     ...protocol,
     response: {
       parse: (data) => response.parse(data),
-      decode: async (data) => (await readFetch(request.apiVersion, data)) ?? response.decode(data),
+      decode: async (data) => (await readFetch(request.apiVersion, data, doubts)) ?? response.decode(data),
     },
   };
 }
 
 /**
  * @param version  of the Fetch API
+ * @param doubts   kept from one fetch to the next
  * @returns        what kafkajs makes of the answer, with whole batches for messages; undefined when it has to read it itself
  */
-export async function readFetch(version: number, data: Buffer): Promise<FetchAnswer | undefined> {
+export async function readFetch(
+  version: number,
+  data: Buffer,
+  doubts: Doubts = new Set(),
+): Promise<FetchAnswer | undefined> {
   if (version < 4 || version > 11) return undefined;
   const cursor = new Cursor(data);
   const throttleMs = cursor.int32();
@@ -127,7 +140,10 @@ export async function readFetch(version: number, data: Buffer): Promise<FetchAns
         ...replica,
         // What was aborted is nobody's already.
         abortedTransactions: [],
-        messages: await messagesFor(batches, aborted),
+        messages: await messagesFor(
+          trusted(batches, `${topicName}/${partition}`, Number(highWatermark), doubts),
+          aborted,
+        ),
       });
     }
     responses.push({ topicName, partitions });
@@ -157,8 +173,32 @@ export interface FetchAnswer {
   readonly responses: { readonly topicName: string; readonly partitions: FetchedPartition[] }[];
 }
 
+/** A batch, or what is known of one whose checksum does not fit, for the second time. */
+type Read = RecordBatch & { readonly broken?: true };
+
+/** The batches up to the first whose checksum does not fit, unless it did not the last time. */
+function trusted(batches: readonly RecordBatch[], place: string, end: number, doubts: Doubts): Read[] {
+  const read: Read[] = [];
+  for (const [index, batch] of batches.entries()) {
+    if (isSound(batch)) {
+      read.push(batch);
+      continue;
+    }
+    const name = `${place}@${batch.firstOffset}`;
+    if (!doubts.delete(name)) {
+      doubts.add(name);
+      break;
+    }
+    // Its head is covered by the checksum as well: where it ends is better told by what follows.
+    const { firstOffset } = batch;
+    const last = (batches[index + 1]?.firstOffset ?? Math.min(batch.lastOffset + 1, end)) - 1;
+    read.push({ ...batch, lastOffset: Math.max(firstOffset, last), broken: true });
+  }
+  return read;
+}
+
 /** An aborted transaction lasts from its first offset to its marker, whatever other producers write in between. */
-async function messagesFor(batches: readonly RecordBatch[], aborted: Transaction[]): Promise<WholeBatch[]> {
+async function messagesFor(batches: readonly Read[], aborted: Transaction[]): Promise<WholeBatch[]> {
   const messages: WholeBatch[] = [];
   aborted.sort((a, b) => a.firstOffset - b.firstOffset);
   let begun = 0;
@@ -166,7 +206,8 @@ async function messagesFor(batches: readonly RecordBatch[], aborted: Transaction
   for (const batch of batches) {
     while (begun < aborted.length && aborted[begun]!.firstOffset <= batch.lastOffset)
       dead.add(aborted[begun++]!.producerId);
-    if (batch.isControl) {
+    if (batch.broken) messages.push(new WholeBatch(batch, false, 'its checksum does not fit its bytes'));
+    else if (batch.isControl) {
       if (isAbortMarker(batch)) dead.delete(batch.producerId);
       messages.push(new WholeBatch(batch, true, undefined));
     } else if (batch.count === 0 || (batch.inTransaction && dead.has(batch.producerId)))

@@ -1,6 +1,6 @@
 import kafkajs, { type KafkaMessage } from 'kafkajs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { HEAD_BYTES, writeBatch } from './batch-bytes.fixture.ts';
+import { HEAD_BYTES, sealed, writeBatch } from './batch-bytes.fixture.ts';
 import { registerCodecs } from './kafkajs-codecs.ts';
 import { readFetch } from './kafkajs-fetch.ts';
 import { readParts } from './kafkajs-parts.ts';
@@ -68,7 +68,7 @@ describe('parts of a fetch', () => {
     ['zstd', CompressionTypes.ZSTD, 'its zstd data is damaged'],
   ])('a damaged batch (%s) is told by its offsets, and its neighbours stay readable', async (_, type, reason) => {
     const bad = await written(2, 'cde', type);
-    bad.fill(0xee, HEAD_BYTES);
+    sealed(bad.fill(0xee, HEAD_BYTES));
     expect(await partsOf([await written(0, 'ab'), bad, await written(5, 'f')])).toEqual([
       { values: ['a', 'b'], lastOffset: 1 },
       [2, 4, reason],
@@ -95,6 +95,7 @@ describe('parts of a fetch', () => {
   test('a batch that claims a billion records is damaged, and claims no memory', async () => {
     const bad = await written(2, 'cde');
     bad.writeInt32BE(1_000_000_000, 57);
+    sealed(bad);
     expect(await partsOf([bad])).toEqual([[2, 4, 'its records are damaged']]);
   });
 

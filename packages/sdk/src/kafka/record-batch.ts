@@ -5,6 +5,8 @@
  *   0 first offset  8 length  12 leader epoch  16 magic  17 CRC  21 attributes  23 last offset's distance
  *   27 first timestamp  35 greatest timestamp  43 producer  51 epoch  53 sequence  57 count  61 records
  */
+import { crc32c } from './crc32c.ts';
+
 export const MAGIC_AT = 16;
 export const MAGIC = 2;
 
@@ -12,6 +14,8 @@ const LENGTH_AT = 8;
 /** What `length` does not count: the first offset and itself. */
 const BEFORE_LENGTH = 12;
 const HEAD = 61;
+const CRC_AT = 17;
+const CHECKED_FROM = 21;
 
 const CODEC = 0x07;
 const APPEND_TIME = 0x08;
@@ -80,6 +84,12 @@ export function readBatches(bytes: Buffer, begin: number, end: number): RecordBa
     at = next;
   }
   return batches;
+}
+
+/** Whether the checksum fits the bytes that it covers: all behind itself, and not the first offset. */
+export function isSound({ bytes, begin, end }: RecordBatch): boolean {
+  const head = begin - HEAD;
+  return crc32c(bytes.subarray(head + CHECKED_FROM, end)) === bytes.readUInt32BE(head + CRC_AT);
 }
 
 /** Whether a control batch says that its producer's transaction was aborted. Its key is a version and a type. */
