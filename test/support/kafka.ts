@@ -22,6 +22,7 @@ const run = promisify(execFile);
 const KAFKA_VERSION = '4.1.0';
 const KAFKA_IMAGE = 'apache/kafka:4.1.0';
 const START_TIMEOUT_MS = 60_000;
+const START_ATTEMPTS = 3;
 const STOP_TIMEOUT_MS = 10_000;
 const LOCK_STALE_MS = 5 * 60_000;
 
@@ -70,6 +71,17 @@ async function startJava(options: KafkaOptions): Promise<RunningKafka> {
     throw new Error('java does not run here');
   });
   const jars = await kafkaJars();
+  // A port that was free when we looked may be taken, as some connection's own, before Java is up seconds later.
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startFresh(jars, options);
+    } catch (error) {
+      if (attempt === START_ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function startFresh(jars: string, options: KafkaOptions): Promise<RunningKafka> {
   const folder = await mkdtemp(join(tmpdir(), 'weir-kafka-'));
   const [port, controllerPort] = await freePorts(2);
   const file = join(folder, 'server.properties');
