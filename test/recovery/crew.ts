@@ -33,8 +33,13 @@ export class Crew {
   readonly hands: Hand[] = [];
   /** Numbers of the records that the broker has taken. */
   readonly acknowledged = new Set<number>();
-  /** How often each number was handled. */
-  readonly handled = new Map<number, number>();
+  /** Numbers that were handled. */
+  readonly handled = new Set<number>();
+  /**
+   * How often each record was handled, by its place in the topic: kafkajs's producer sends all partitions of a request
+   * again when the leader of one was not ready, so a number may well be in the topic twice.
+   */
+  readonly #times = new Map<string, number>();
   /** Records that the broker has taken, by partition. */
   readonly takenOf = new Map<number, number>();
   readonly #producer: Producer;
@@ -113,8 +118,11 @@ export class Crew {
     const kill = () => child.kill('SIGKILL');
     process.once('exit', kill);
     createInterface({ input: child.stdout }).on('line', (line) => {
-      if (line.startsWith('handled ')) this.#count(Number(line.slice(8)));
-      else if (line.startsWith('{')) lines.push(JSON.parse(line));
+      if (line.startsWith('handled ')) {
+        const [, number, place] = line.split(' ');
+        this.#count(Number(number), place!);
+      }
+      if (line.startsWith('{')) lines.push(JSON.parse(line));
     });
     const closed = once(child, 'close');
     return await this.#taken({
@@ -173,6 +181,7 @@ export class Crew {
   forget(): void {
     this.acknowledged.clear();
     this.handled.clear();
+    this.#times.clear();
     this.takenOf.clear();
   }
 
@@ -190,7 +199,7 @@ export class Crew {
   /** Handler calls that ended well beyond the first of their record. */
   get repeats(): number {
     let repeats = 0;
-    for (const times of this.handled.values()) repeats += times - 1;
+    for (const times of this.#times.values()) repeats += times - 1;
     return repeats;
   }
 
@@ -225,12 +234,13 @@ export class Crew {
     return declareHand({
       partitions: this.#partitions,
       workMs: this.#workMs,
-      handled: (number) => this.#count(number),
+      handled: (number, place) => this.#count(number, place),
     });
   }
 
-  #count(number: number): void {
-    this.handled.set(number, (this.handled.get(number) ?? 0) + 1);
+  #count(number: number, place: string): void {
+    this.handled.add(number);
+    this.#times.set(place, (this.#times.get(place) ?? 0) + 1);
   }
 
   #env(more: Readonly<Record<string, string>>): Record<string, string> {

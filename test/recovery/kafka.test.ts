@@ -22,8 +22,7 @@ describe.skipIf(!kafka)('Apache Kafka', () => {
     await until('all partitions get some', () => [3, 4, 5].every((each) => (crew.takenOf.get(each) ?? 0) > 20));
     await crew.rest();
     await crew.allHandled();
-    // Usually none. On a machine that is busy with others one member's work in flight (10) has been seen twice, 2 runs of 9.
-    expect(crew.repeats).toBeLessThanOrEqual(20);
+    expect(crew.repeats).toBe(0);
     expect(await crew.failed()).toBe(0);
   }, 60_000);
 
