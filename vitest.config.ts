@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 /** Sources run unbuilt: the `source` condition points every @weir package at its .ts files. */
@@ -9,6 +10,8 @@ export default defineConfig({
     // Seeded chaos takes minutes and wants the machine for itself; .ci/run runs it by itself: WEIR_CHAOS=1 npx vitest run test/chaos
     exclude: ['**/node_modules/**', ...(process.env.WEIR_CHAOS ? [] : ['test/chaos/{chaos,mutations}.test.ts'])],
     pool: 'forks',
+    // One for each core, and two at least: the long tests wait for brokers and sessions, not for the processor.
+    maxWorkers: Math.max(2, availableParallelism()),
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

@@ -95,7 +95,7 @@ test('a worker that nears its heap limit takes turns, finishes everything and en
       { timeout: 60_000, interval: 250 },
     )
     .toBe(RECORDS);
-  expect(output()).toMatch(/memory is short: \d+ of 64 MB of V8’s heap in use, above 85 %/);
+  expect(output()).toMatch(/memory is short: \d+ of 58 MB of V8’s heap in use, above 85 %/);
   expect(output()).toContain('memory is no longer short');
   child.kill('SIGTERM');
   expect(await exited).toEqual([0, null]);

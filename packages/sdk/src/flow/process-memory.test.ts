@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { oldSpaceLimit, processMemory } from './process-memory.ts';
+import { oldSpaceLimit, processMemory, usableOf } from './process-memory.ts';
 
 const MIB = 1024 * 1024;
 
@@ -16,6 +16,13 @@ describe('the limit of the heap', () => {
 
   test('a small heap that nobody named is not taken for nothing', () => {
     expect(oldSpaceLimit([], 112 * MIB)).toBe(56 * MIB);
+  });
+
+  test.each([64, 256, 1024, 4096])('85 % of what counts of %i MiB leaves V8 room', (mib) => {
+    const mark = 0.85 * usableOf(mib * MIB);
+    // From four fifths on it may give up, when less than a young generation is free.
+    expect(mark <= 0.8 * mib * MIB || mib * MIB - mark > 32 * MIB).toBe(true);
+    expect(mark).toBeGreaterThan(0.76 * mib * MIB);
   });
 });
 
