@@ -67,7 +67,8 @@ export function chart(options: {
   const height = TOP + panels.length * (PANEL + GAP) + 16;
   const x = (seconds: number) => LEFT + (seconds / end) * (WIDTH - LEFT - RIGHT);
   const parts = [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12" role="img" aria-labelledby="title">`,
+    `<title id="title">${escaped(title)}</title>`,
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     `<text x="${LEFT}" y="20" font-size="15" font-weight="bold" fill="#222">${escaped(title)}</text>`,
     `<text x="${LEFT}" y="37" fill="#555">${escaped(subtitle)}</text>`,
