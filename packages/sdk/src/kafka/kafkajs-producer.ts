@@ -43,7 +43,8 @@ const MAX_QUEUED_RECORDS = 20_000;
 const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
 const RECORD_OVERHEAD_BYTES = 64;
 const FIRST_WAIT_MS = 100;
-const LONGEST_WAIT_MS = 5_000;
+/** Short: whoever drains waits for it, and a broker that has come back should not be kept waiting. */
+const LONGEST_WAIT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 const REPEAT_LOG_MS = 30_000;
