@@ -203,7 +203,11 @@ export class Caution implements Lanes {
     return this.lanes.width;
   }
 
-  takeWidest(): number {
-    return this.lanes.takeWidest();
+  get widest(): number {
+    return this.lanes.widest;
+  }
+
+  widestSaid(): void {
+    this.lanes.widestSaid();
   }
 }

@@ -33,8 +33,10 @@ export interface Lanes {
   readonly queued: number;
   /** Lanes with a record queued or held: how parallel this partition can be right now. Infinity without an order. */
   readonly width: number;
-  /** The most that `width` has been since this was last asked: what a fetch brings may be done before anybody looks. */
-  takeWidest(): number;
+  /** The most that `width` has been since the commit before the last: what a fetch brings may be done before anybody looks. */
+  readonly widest: number;
+  /** A commit has said `widest`. */
+  widestSaid(): void;
 }
 
 /** Records in the order they came, each made when it is looked at. */
@@ -80,9 +82,10 @@ class Unordered implements Lanes {
     return this.#queue.peek();
   }
   release(): void {}
-  takeWidest(): number {
+  get widest(): number {
     return this.width;
   }
+  widestSaid(): void {}
   get runnable(): boolean {
     return this.#queue.size > 0;
   }
@@ -110,9 +113,10 @@ class ByPartition implements Lanes {
   release(): void {
     this.#held = false;
   }
-  takeWidest(): number {
+  get widest(): number {
     return this.width;
   }
+  widestSaid(): void {}
   get runnable(): boolean {
     return !this.#held && this.#queue.size > 0;
   }
@@ -127,7 +131,9 @@ class ByKey implements Lanes {
   readonly #free = new Fifo<Lane>();
   #queued = 0;
   #keyless = 0;
+  /** Since the last commit, and from the commit before it to that one. */
   #widest = 0;
+  #widestBefore = 0;
 
   /** All at once: which lane a record belongs to has to be known now. */
   add(waiting: Waiting): void {
@@ -179,10 +185,12 @@ class ByKey implements Lanes {
   get width(): number {
     return this.#lanes.size;
   }
-  takeWidest(): number {
-    const widest = this.#widest;
+  get widest(): number {
+    return Math.max(this.#widest, this.#widestBefore);
+  }
+  widestSaid(): void {
+    this.#widestBefore = this.#widest;
     this.#widest = this.#lanes.size;
-    return widest;
   }
 }
 

@@ -9,6 +9,7 @@
  * Whichever is shorter is written, with a letter that says which (and so which version). A map that would not fit is cut
  * at the end: what is left out is handled again after a crash, nothing else happens.
  */
+import { readVarints, writeVarint } from '../varint.ts';
 
 /** Offsets [from, to), all done; sorted, apart from each other. */
 export interface DoneRange {
@@ -60,8 +61,8 @@ function encodeRuns(watermark: number, ranges: readonly DoneRange[], room: numbe
   let at = watermark;
   for (const { from, to } of ranges) {
     const before = bytes.length;
-    varint(bytes, from - at);
-    varint(bytes, to - from);
+    writeVarint(bytes, from - at);
+    writeVarint(bytes, to - from);
     if (bytes.length > most) {
       bytes.length = before;
       return { text: bytes.length === 0 ? '' : RUNS + Buffer.from(bytes).toString('base64url'), whole: false };
@@ -72,24 +73,15 @@ function encodeRuns(watermark: number, ranges: readonly DoneRange[], room: numbe
 }
 
 function decodeRuns(watermark: number, bytes: Buffer): DoneRange[] | undefined {
+  const numbers = readVarints(bytes);
+  if (numbers === undefined || numbers.length % 2 !== 0) return undefined;
   const ranges: DoneRange[] = [];
   let at = watermark;
-  let place = 0;
-  const read = (): number => {
-    let value = 0;
-    for (let scale = 1; place < bytes.length; scale *= 128) {
-      const byte = bytes[place++]!;
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-    }
-    return -1;
-  };
-  while (place < bytes.length) {
-    const gap = read();
-    const done = read();
-    if (gap < 0 || done <= 0 || !Number.isSafeInteger(at + gap + done)) return undefined;
-    ranges.push({ from: at + gap, to: at + gap + done });
-    at += gap + done;
+  for (let place = 0; place < numbers.length; place += 2) {
+    const from = at + numbers[place]!;
+    at = from + numbers[place + 1]!;
+    if (at <= from || !Number.isSafeInteger(at)) return undefined;
+    ranges.push({ from, to: at });
   }
   return ranges;
 }
@@ -116,15 +108,6 @@ function decodeBits(watermark: number, bytes: Buffer): DoneRange[] {
     }
   }
   return ranges;
-}
-
-function varint(into: number[], value: number): void {
-  let rest = value;
-  while (rest >= 128) {
-    into.push((rest % 128) | 0x80);
-    rest = Math.floor(rest / 128);
-  }
-  into.push(rest);
 }
 
 function base64Length(bytes: number): number {

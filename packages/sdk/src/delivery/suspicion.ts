@@ -18,6 +18,7 @@
  *
  *   x=a<until − offset, base 36>.<writer>@<time, base 36>+….<base64 of varints: gap, length, 2 · strikes + in flight>
  */
+import { readVarints, writeVarint } from '../varint.ts';
 
 export interface Suspect {
   readonly offset: number;
@@ -98,9 +99,9 @@ export function encodeSuspicion(suspicion: Suspicion, offset: number): string {
   for (const { from, to, mark } of runsOf(suspicion.suspects)) {
     if (from < at) continue;
     const before = bytes.length;
-    varint(bytes, from - at);
-    varint(bytes, to - from);
-    varint(bytes, mark);
+    writeVarint(bytes, from - at);
+    writeVarint(bytes, to - from);
+    writeVarint(bytes, mark);
     if (bytes.length > most) {
       bytes.length = before;
       break;
@@ -157,29 +158,4 @@ function* runsOf(suspects: readonly Suspect[]): Generator<{ from: number; to: nu
     run = { from: offset, to: offset + 1, mark };
   }
   if (run !== undefined) yield run;
-}
-
-function varint(into: number[], value: number): void {
-  let rest = value;
-  while (rest >= 128) {
-    into.push((rest % 128) | 0x80);
-    rest = Math.floor(rest / 128);
-  }
-  into.push(rest);
-}
-
-function readVarints(bytes: Buffer): number[] | undefined {
-  const numbers: number[] = [];
-  let value = 0;
-  let scale = 1;
-  for (const byte of bytes) {
-    value += (byte & 0x7f) * scale;
-    scale *= 128;
-    if (byte >= 0x80) continue;
-    if (!Number.isSafeInteger(value)) return undefined;
-    numbers.push(value);
-    value = 0;
-    scale = 1;
-  }
-  return scale === 1 ? numbers : undefined;
 }

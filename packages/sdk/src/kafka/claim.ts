@@ -14,6 +14,7 @@
  * of anything: an exception in the leader would stop the whole group.
  */
 import { crc32 } from 'node:zlib';
+import { writeVarint } from '../varint.ts';
 import { codeOfLoad, loadOfCode } from './load-scale.ts';
 import type { TopicPartition } from './port.ts';
 
@@ -80,12 +81,6 @@ export function decodeClaim(data: Uint8Array | null | undefined): Claim | undefi
     generation: body.readInt32BE(MAGIC.length + 2),
     partitions,
   };
-}
-
-function writeVarint(bytes: number[], value: number): void {
-  let rest = value;
-  for (; rest > 0x7f; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);
-  bytes.push(rest);
 }
 
 /** Reads within bounds; whoever reads past them gets zeros, and `sound` is false from then on. */

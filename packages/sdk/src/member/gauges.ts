@@ -42,7 +42,7 @@ function partitionGauges(owned: Owned, { meter, limiter, clock }: GaugeSources):
   const lag = Math.max(0, owned.end - owned.ledger.watermark);
   const { limit } = limiter;
   // By the lanes that the signal tells: those of this very moment are none between two records.
-  const perSecond = meter.laneRate * meter.lanes(owned, { lanes: Math.min(limit, owned.lanes.width), limit });
+  const perSecond = meter.laneRate * meter.lanes(owned, { lanes: Math.min(limit, owned.lanes.widest), limit });
   const age = first === undefined ? undefined : Math.max(0, (clock.now() - first.timestamp) / 1000);
   return {
     topic: owned.topic,

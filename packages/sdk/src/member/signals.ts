@@ -79,8 +79,9 @@ export class Signals {
     const { characters } = this.#budget;
     if (characters === 0) return '';
     const signal = this.of(owned, offset);
+    owned.lanes.widestSaid();
     const legacy = { owner: how.owner, suspects: this.#suspectsOf(owned, offset) };
-    if (encodeMetadata(signal, legacy).length > characters) legacy.suspects = '';
+    if (legacy.suspects !== '' && encodeMetadata(signal, legacy).length > characters) legacy.suspects = '';
     const room = skipMapRoom(signal, legacy, characters);
     if (!owned.ledger.knowsAhead || how.bare || room < LEAST_MAP) {
       intake.skipMapFilled(owned, 0);
@@ -128,7 +129,7 @@ export class Signals {
       case 'partition':
         return 1;
       case 'key':
-        return Math.max(1, Math.min(limiter.limit, owned.lanes.takeWidest()));
+        return Math.max(1, Math.min(limiter.limit, owned.lanes.widest));
       default:
         throw new TypeError(`unknown order ${resolved.order satisfies never}`);
     }
