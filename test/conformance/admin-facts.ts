@@ -1,8 +1,8 @@
 /** Topics, offsets and groups, as those who only ask see them. */
 import { expect } from 'vitest';
 import { assignFresh } from '../../packages/sdk/src/kafka/assigner.ts';
+import { until } from '../support/until.ts';
 import type { Check } from './harness.ts';
-import { until } from './member.ts';
 
 export function adminFacts(check: Check): void {
   check('topics are made once, counted, grown and deleted', async (bench) => {

@@ -7,8 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs, { type Assigner, type ConsumerConfig } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { ASSIGNER_NAME } from '../../packages/sdk/src/kafka/kafkajs-assigner.ts';
+import { until } from '../support/until.ts';
 import { type Bench, checkOn, type Harness } from './harness.ts';
-import { type Member, until, World } from './member.ts';
+import { type Member, World } from './member.ts';
 
 const { AssignerProtocol, PartitionAssigners } = kafkajs;
 

@@ -1,8 +1,8 @@
 /** Commits: how much metadata goes beside an offset, and what comes back. */
 import { expect } from 'vitest';
 import { CommitFailedError, CommitFencedError } from '../../packages/sdk/src/errors.ts';
+import { until } from '../support/until.ts';
 import type { Check } from './harness.ts';
-import { until } from './member.ts';
 
 export function commitFacts(check: Check): void {
   check('a commit keeps up to 4,096 characters of metadata beside the offset; 4,097 are refused', async (bench) => {

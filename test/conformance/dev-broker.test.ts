@@ -1,10 +1,10 @@
 import { startBroker } from '@weir/dev-broker';
 import { expect, test } from 'vitest';
 import { BrokerUnreachableError } from '../../packages/sdk/src/errors.ts';
+import { until } from '../support/until.ts';
 import { assignerSuite } from './assigner-suite.ts';
 import { Bench } from './harness.ts';
 import { kafkaSuite } from './kafka-suite.ts';
-import { until } from './member.ts';
 
 kafkaSuite(
   'dev broker',

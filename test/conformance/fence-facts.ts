@@ -1,9 +1,10 @@
 /** The fence: no commit passes from the moment a join begins until it has ended, and none that comes late moves anything. */
 import { expect } from 'vitest';
 import { CommitFencedError } from '../../packages/sdk/src/errors.ts';
+import { until } from '../support/until.ts';
 import { API, Network } from './faulty-client.ts';
 import type { Check } from './harness.ts';
-import { until, World } from './member.ts';
+import { World } from './member.ts';
 
 export function fenceFacts(check: Check): void {
   check('a commit that reaches the broker after the partition has moved changes nothing', async (bench) => {

@@ -1,7 +1,7 @@
 /** Flow: pause, resume, seek, and where delivery begins. */
 import { expect } from 'vitest';
+import { until } from '../support/until.ts';
 import type { Check } from './harness.ts';
-import { until } from './member.ts';
 
 export function flowFacts(check: Check): void {
   check('a paused partition delivers nothing after the call, and goes on where it was', async (bench) => {

@@ -1,8 +1,9 @@
 /** Joins: members come and go, topics grow; what is kept goes on, what is not begins where the broker says. */
 import kafkajs from 'kafkajs';
 import { expect } from 'vitest';
+import { until } from '../support/until.ts';
 import type { Bench, Check } from './harness.ts';
-import { until, World } from './member.ts';
+import { World } from './member.ts';
 
 export function joinFacts(check: Check): void {
   for (const handlerMs of [0, 300, 1_500]) {

@@ -1,9 +1,10 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { startKafka } from '../support/kafka.ts';
+import { until } from '../support/until.ts';
 import { assignerSuite } from './assigner-suite.ts';
 import { Bench, type Harness } from './harness.ts';
 import { kafkaSuite } from './kafka-suite.ts';
-import { until, World } from './member.ts';
+import { World } from './member.ts';
 
 const kafka = await startKafka();
 const { restart } = kafka ?? {};

@@ -19,19 +19,6 @@ import type {
 
 const COMMIT_INTERVAL_MS = 200;
 
-/** Waits for a condition; the only kind of waiting in these tests. */
-export async function until(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  timeoutMs = 20_000,
-): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain for: ${what}`);
-    await sleep(10);
-  }
-}
-
 /** What all members together did: how often each record was started. */
 export class World {
   readonly started = new Map<string, number>();

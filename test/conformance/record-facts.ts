@@ -5,9 +5,9 @@ import { ProduceFailedError } from '../../packages/sdk/src/errors.ts';
 import { partitionOf } from '../../packages/sdk/src/kafka/partitioner.ts';
 import { run, works } from '../foreign-clients/command.ts';
 import { skipWithout } from '../foreign-clients/requirement.ts';
+import { until } from '../support/until.ts';
 import { API, Network } from './faulty-client.ts';
 import type { Check } from './harness.ts';
-import { until } from './member.ts';
 
 const { CompressionTypes, CompressionCodecs } = kafkajs;
 

@@ -2,9 +2,10 @@
 import type { Transaction } from 'kafkajs';
 import { expect } from 'vitest';
 import { CommitFencedError } from '../../packages/sdk/src/errors.ts';
+import { until } from '../support/until.ts';
 import { API, Network } from './faulty-client.ts';
 import type { Bench, Capabilities, Check } from './harness.ts';
-import { until, World } from './member.ts';
+import { World } from './member.ts';
 
 export function troubleFacts(check: Check, can: Capabilities): void {
   check('connections that break while joining end in a working group, and nothing is lost', async (bench) => {

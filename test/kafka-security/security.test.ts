@@ -6,7 +6,8 @@ import type { Logger } from '@weir/core';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { KafkaSettings } from '../../packages/sdk/src/config.ts';
 import { Bench } from '../conformance/harness.ts';
-import { Member, until, World } from '../conformance/member.ts';
+import { Member, World } from '../conformance/member.ts';
+import { until } from '../support/until.ts';
 import { PASSWORD, startSecureKafka, USER } from './secure-kafka.ts';
 
 type Security = Pick<KafkaSettings, 'ssl' | 'sasl'>;

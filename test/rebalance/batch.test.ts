@@ -5,7 +5,7 @@ import { startBroker } from '@weir/dev-broker';
 import { bytes, defineWorker, deriveTopics, PermanentError, resolve, topic, topologyOf } from '@weir/sdk';
 import { createMetrics, createWorker, kafkajsPort } from '@weir/sdk/runtime';
 import { expect, test } from 'vitest';
-import { until } from '../conformance/member.ts';
+import { until } from '../support/until.ts';
 
 const PARTITIONS = 4;
 const PER_PARTITION = 10;

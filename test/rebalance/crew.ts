@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger, systemClock, systemRandom } from '@weir/core';
 import { bytes, defineWorker, deriveTopics, resolve, topic, topologyOf } from '@weir/sdk';
 import { createMetrics, createWorker, kafkajsPort } from '@weir/sdk/runtime';
+import { until } from '../support/until.ts';
 
 export const PARTITIONS = 24;
 
@@ -119,8 +120,8 @@ export class Crew {
       leaving.push(member.worker.drain(AbortSignal.timeout(20_000)));
     }
     await Promise.all(leaving);
-    await this.#until(
-      `${to} members share`,
+    await until(
+      () => `${to} members share: ${this}`,
       () =>
         this.#members.every(({ worker }) => worker.gauges().assigned > 0 && worker.health().ready) &&
         this.owners().size === PARTITIONS &&
@@ -128,10 +129,10 @@ export class Crew {
     );
     const settledMs = performance.now() - beganAt;
     await sleep(watchMs);
-    const until = performance.now();
+    const watchedAt = performance.now();
     const after = this.owners();
     const moved = [...before].filter(([partition, owner]) => after.get(partition) !== owner).length;
-    const times = this.doneAt.filter((at) => at > beganAt - 500 && at <= until);
+    const times = this.doneAt.filter((at) => at > beganAt - 500 && at <= watchedAt);
     let gapMs = 0;
     for (let at = 1; at < times.length; at++) gapMs = Math.max(gapMs, times[at]! - times[at - 1]!);
     return { from, to, moved, gapMs, settledMs };
@@ -165,7 +166,10 @@ export class Crew {
     await this.#load;
     await this.#producer.flush();
     if (this.failed[0]) throw this.failed[0];
-    await this.#until(`all of ${this.sent} records are done`, () => this.done.size >= this.sent);
+    await until(
+      () => `all of ${this.sent} records are done: ${this}`,
+      () => this.done.size >= this.sent,
+    );
     await this.quit();
   }
 
@@ -223,14 +227,6 @@ export class Crew {
         });
       }
       await sleep(everyMs);
-    }
-  }
-
-  async #until(what: string, condition: () => boolean, timeoutMs = 30_000): Promise<void> {
-    const deadline = performance.now() + timeoutMs;
-    while (!condition()) {
-      if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain until ${what}: ${this}`);
-      await sleep(10);
     }
   }
 }

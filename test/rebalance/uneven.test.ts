@@ -9,6 +9,7 @@ import { bytes, defineWorker, deriveTopics, resolve, runWorker, topic } from '@w
 import { kafkajsPort } from '@weir/sdk/runtime';
 import { describe, expect, test } from 'vitest';
 import { startKafka } from '../support/kafka.ts';
+import { until } from '../support/until.ts';
 
 const PARTITIONS = 6;
 const WORKERS = 2;
@@ -18,13 +19,8 @@ const HANDLER_MS = 20;
 const HOT_PER_SECOND = 55;
 const COLD_PER_SECOND = 4;
 
-async function until(what: string, condition: () => boolean, timeoutMs = 60_000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`);
-    await sleep(20);
-  }
-}
+/** Two times to catch up, and the joins around them. */
+const PATIENCE_MS = 60_000;
 
 /** What one worker has been told and has done. */
 class Seen {
@@ -81,12 +77,11 @@ async function spread(brokers: readonly string[]): Promise<void> {
     await producer.start();
     load = produce();
     for (const seen of crew) runs.push(runWorker(make(seen), { env, signal: stop.signal, log: seen.log }));
-    await until('two share', () => owners().every(({ size }) => size === PARTITIONS / WORKERS));
+    await until('two share', () => owners().every(({ size }) => size === PARTITIONS / WORKERS), PATIENCE_MS);
     for (const partition of [...owners()[0]!].slice(0, 2)) hot.add(partition);
     const before = last(crew);
-    await until('each has a hot one', () =>
-      owners().every((owned) => [...hot].filter((p) => owned.has(p)).length === 1),
-    );
+    const eachHasAHotOne = () => owners().every((owned) => [...hot].filter((p) => owned.has(p)).length === 1);
+    await until('each has a hot one', eachHasAHotOne, PATIENCE_MS);
     const rejoins = crew.reduce((sum, seen) => sum + seen.rejoins, 0);
     expect(rejoins).toBe(1);
     // Nobody came or went: that one join is all that has happened, and it stays so under the same load.

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogger } from '@weir/core';
 import { deriveTopics, resolve, runWorker } from '@weir/sdk';
 import { type Admin, Kafka, logLevel, type Producer } from 'kafkajs';
+import { until } from '../support/until.ts';
 import { declareHand } from './hand.ts';
 
 export interface Hand {
@@ -259,18 +260,5 @@ export class Crew {
     this.hands.push(hand);
     await until('it has an assignment', () => hand.lines.some(({ msg }) => ASSIGNED.test(msg)));
     return hand;
-  }
-}
-
-export async function until(
-  what: string | (() => string),
-  holds: () => boolean | Promise<boolean>,
-  withinMs = 30_000,
-): Promise<void> {
-  const giveUpAt = performance.now() + withinMs;
-  while (!(await holds())) {
-    if (performance.now() > giveUpAt)
-      throw new Error(`not within ${withinMs} ms: ${typeof what === 'string' ? what : what()}`);
-    await sleep(25);
   }
 }

@@ -1,7 +1,7 @@
 /** The recovery suite on the development broker, and what only a broker that can be told to fail shows. */
 import { type Broker, startBroker } from '@weir/dev-broker';
 import { expect, test } from 'vitest';
-import { until } from './crew.ts';
+import { until } from '../support/until.ts';
 import { recoverySuite } from './recovery-suite.ts';
 
 let broker: Broker;

@@ -1,7 +1,7 @@
 /** The recovery suite on Apache Kafka, and what takes a real broker: to grow a topic, to lose a session, to be killed (last). */
 import { describe, expect, test } from 'vitest';
 import { startKafka } from '../support/kafka.ts';
-import { until } from './crew.ts';
+import { until } from '../support/until.ts';
 import { recoverySuite } from './recovery-suite.ts';
 
 const kafka = await startKafka();

@@ -13,7 +13,7 @@ import { bytes, defineWorker, deriveTopics, resolve, runWorker, topic } from '@w
 import { Kafka, logLevel } from 'kafkajs';
 import { afterEach, expect, test } from 'vitest';
 import { freePorts } from '../support/kafka.ts';
-import { until } from './crew.ts';
+import { until } from '../support/until.ts';
 
 const OUTAGE_MS = Number(process.env.WEIR_OUTAGE_MS ?? 6_000);
 const COOL_DOWN_MS = OUTAGE_MS / 2;

@@ -3,7 +3,8 @@
  * workers are real ones under a load that does not stop for them (crew.ts).
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { Crew, until } from './crew.ts';
+import { until } from '../support/until.ts';
+import { Crew } from './crew.ts';
 
 /** Where the broker is, once it is started. */
 export interface Recovery {
