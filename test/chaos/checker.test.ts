@@ -237,6 +237,26 @@ describe('what breaks one', () => {
     expect(rulesOf(story({ subjects, rows: undefined })), 'nobody has looked').toEqual([]);
   });
 
+  test('accused: a dead letter for three deaths, when not so many had it in hand', () => {
+    const dead = { ...sent(0, 50), kind: 'dead' as const, suspected: true };
+    const owner = (process: string, ...events: LoggedEvent[]) => ({ process, subject: 'keys', events });
+    const died = [owner('p1', assigned(3)), owner('p2', assigned(10)), owner('p3', assigned(20))];
+    const last = owner('p4', assigned(30));
+    const of = (...processes: History['processes'][number][]) =>
+      rulesOf(story({ consequences: [dead, sent(1, 8)], processes }));
+    expect(of(...died, last)).toEqual([]);
+    expect(of(...died.slice(1), last)).toEqual([['accused', 'r0']]);
+    const left = owner('p1', assigned(3), revoked(9));
+    expect(of(left, ...died.slice(1), last), 'one of them left in order').toEqual([['accused', 'r0']]);
+    const woke = owner('p1', assigned(3), revoked(12));
+    expect(of(woke, ...died.slice(1), last), 'nobody knew that it would come back').toEqual([]);
+    const finished = owner('p1', assigned(3), step('begin', 0, 1, 4), step('done', 0, 1, 5));
+    expect(of(finished, ...died.slice(1), last)).toEqual([['accused', 'r0']]);
+    expect(rulesOf(story({ consequences: [{ ...dead, suspected: false }, sent(1, 8)] })), 'its handler failed').toEqual(
+      [],
+    );
+  });
+
   test('what the runner saw itself is passed on', () => {
     expect(rulesOf(story({ troubles: [{ rule: 'crash', text: 'p1 ended with 1' }] }))).toEqual([['crash', undefined]]);
   });

@@ -15,6 +15,8 @@
  *   overlap       within a term, two calls of one lane were under way at the same time
  *   excess        a record was handled again that its former owner had finished long before a later commit, which did not say so
  *   unowned       a handler began for a partition that its process had not been given
+ *   accused       a record is a dead letter for what processes died of, although fewer than three owners of its partition ended
+ *                 uncleanly before they had finished it
  *   row           a record is not in the table exactly once
  *
  * A term is one ownership of a partition by one process, from `assigned` to `revoked`.
@@ -37,6 +39,8 @@ export interface Verdict {
   readonly repeats: number;
   readonly commits: number;
   readonly terms: number;
+  /** Dead letters for what processes died of. */
+  readonly suspected: number;
   /** What each change of hands cost, and what it might have. */
   readonly takeovers: readonly Takeover[];
 }
@@ -52,6 +56,8 @@ export function check(history: History, isOver = true): Verdict {
   checkCommits(history, evidence, found);
   const { terms, begins } = checkTerms(history, evidence, found);
   if (history.rows !== undefined) checkRows(history, history.rows, found);
+  const suspected = history.consequences.filter((each) => each.suspected);
+  for (const each of suspected) checkAccused(history, each, found);
   const handed = takeovers(history);
   for (const { id, text } of handed.excesses) found('excess', text, id);
   let repeats = 0;
@@ -67,6 +73,7 @@ export function check(history: History, isOver = true): Verdict {
     repeats,
     commits: history.commits.length,
     terms,
+    suspected: suspected.length,
     takeovers: handed.takeovers,
   };
 }
@@ -300,6 +307,42 @@ function checkRows(history: History, rows: NonNullable<History['rows']>, found: 
     );
     for (const id of sent) if (!count.has(id)) found('row', `${id} was sent on, but it is not in the table`, id);
   }
+}
+
+/** So many unclean ends with it in hand make a record a dead letter (docs/delivery.md). */
+const DEATHS = 3;
+
+/** An end is unclean when the partition has its next owner before the last one has given it up. */
+function checkAccused(history: History, { subject, id, at }: Consequence, found: Found): void {
+  const places = history.records.filter((record) => record.subject === subject && record.id === id);
+  let most = 0;
+  for (const { topic, partition, offset } of places) {
+    const terms: { from: number; revoked: number; done: boolean }[] = [];
+    for (const { events } of history.processes) {
+      let term: (typeof terms)[number] | undefined;
+      for (const event of events) {
+        if (event.e === 'dying' || event.topic !== topic || event.partition !== partition) continue;
+        if (event.e === 'assigned') {
+          term = { from: event.t, revoked: Number.POSITIVE_INFINITY, done: false };
+          terms.push(term);
+        } else if (term === undefined) continue;
+        else if (event.e === 'revoked') term.revoked = event.t;
+        else if (event.e === 'done' && event.offset === offset) term.done = true;
+      }
+    }
+    terms.sort((a, b) => a.from - b.from);
+    const ended = terms.filter((term, number) => {
+      const next = terms[number + 1];
+      return next !== undefined && next.from <= (at ?? next.from) && next.from < term.revoked && !term.done;
+    });
+    most = Math.max(most, ended.length);
+  }
+  if (most < DEATHS)
+    found(
+      'accused',
+      `${id} is a dead letter for ${DEATHS} deaths, but only ${most} owners died before they had done it`,
+      id,
+    );
 }
 
 function placeOf({ topic, partition, offset }: { topic: string; partition: number; offset: number }): string {

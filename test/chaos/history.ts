@@ -33,6 +33,8 @@ export interface Consequence {
   readonly id: string;
   readonly kind: 'sent' | 'retry' | 'dead';
   readonly at: number | undefined;
+  /** Dead because processes died with it in hand (docs/delivery.md), not because its handler failed. */
+  readonly suspected?: boolean;
 }
 
 /** A commit of one partition, stored or refused, in the order in which the broker met them. */

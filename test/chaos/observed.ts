@@ -20,6 +20,8 @@ import { TABLE } from './workers/table.ts';
 
 const WATCH_MS = 300;
 const KINDS: Readonly<Record<string, Consequence['kind']>> = { done: 'sent', retry: 'retry', dlq: 'dead' };
+/** What the error of a dead letter says that nobody's handler failed with. */
+const SUSPECTED = 'WEIR_RECORD_POISONOUS';
 /** A busy machine may take its time, as long as something moves. */
 const STILL_MS = 40_000;
 const FINISH_DEADLINE_MS = 180_000;
@@ -84,12 +86,15 @@ async function storedIn({ cluster, subjects }: Observed, prefix: string): Promis
   const names = subjects.map(({ name }) => name as SubjectName);
   const topics = names.flatMap((name) => topicsOf(prefix, name)).map(({ topic }) => topic);
   const owner = new Map(subjects.flatMap(({ name, topics: own }) => own.map((topic) => [topic, name] as const)));
-  for (const { topic, partition, offset, id } of await readLogs(cluster.client(), topics)) {
+  for (const { topic, partition, offset, id, error } of await readLogs(cluster.client(), topics)) {
     const at = cluster.appendedAt(topic, partition, offset);
     const [subject = '', ...rest] = topic.slice(prefix.length + 1).split('.');
     const consumer = owner.get(topic);
     if (consumer !== undefined) records.push({ subject: consumer, id, topic, partition, offset, at });
-    if (rest.length > 0) consequences.push({ subject, id, kind: KINDS[rest[0]!] ?? 'sent', at });
+    if (rest.length > 0) {
+      const kind = KINDS[rest[0]!] ?? 'sent';
+      consequences.push({ subject, id, kind, at, suspected: kind === 'dead' && error.includes(SUSPECTED) });
+    }
     // What the retry-scheduler causes is the record in its topic once more.
     else if (owner.has(retryTopicsOf(prefix, subject)[0]!))
       consequences.push({ subject: 'retries', id, kind: 'sent', at });

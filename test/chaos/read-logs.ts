@@ -7,6 +7,8 @@ export interface ReadRecord {
   readonly partition: number;
   readonly offset: number;
   readonly id: string;
+  /** Why it is where it is: of a retry or a dead letter. */
+  readonly error: string;
 }
 
 export async function readLogs(client: Kafka, topics: readonly string[]): Promise<ReadRecord[]> {
@@ -33,6 +35,7 @@ export async function readLogs(client: Kafka, topics: readonly string[]): Promis
           partition: batch.partition,
           offset: Number(offset),
           id: String(headers?.[ID_HEADER] ?? ''),
+          error: String(headers?.['weir-error'] ?? ''),
         });
       if (Number(batch.lastOffset()) + 1 >= (left.get(place) ?? 0)) left.delete(place);
       if (left.size === 0) all.resolve();

@@ -97,6 +97,7 @@ export interface Summary {
   readonly repeats: number;
   readonly commits: number;
   readonly terms: number;
+  readonly suspected: number;
   readonly broken: readonly string[];
   readonly takeovers: readonly Takeover[];
 }
@@ -104,7 +105,7 @@ export interface Summary {
 export function summaryOf({ options, steps, verdict, seconds }: RunResult): Summary {
   const faults: Partial<Record<FaultName, number>> = {};
   for (const { fault } of steps) faults[fault] = (faults[fault] ?? 0) + 1;
-  const { records, repeats, commits, terms, takeovers, violations } = verdict;
+  const { records, repeats, commits, terms, suspected, takeovers, violations } = verdict;
   const broken = violations.map(({ rule }) => rule);
   return {
     seed: options.seed,
@@ -115,6 +116,7 @@ export function summaryOf({ options, steps, verdict, seconds }: RunResult): Summ
     repeats,
     commits,
     terms,
+    suspected,
     broken,
     takeovers,
   };
@@ -129,6 +131,7 @@ export function table(runs: readonly Summary[]): string {
     ['further calls', `${sum(({ repeats }) => repeats)} (retries in place among them)`],
     ['commits', String(sum(({ commits }) => commits))],
     ['ownerships', String(sum(({ terms }) => terms))],
+    ['suspected dead', `${sum(({ suspected }) => suspected)} (dead letters because processes died)`],
     ['broken promises', String(sum(({ broken }) => broken.length))],
     ['failing seeds', failing.length === 0 ? 'none' : rangesOf(failing.map(({ seed }) => seed))],
     ['seconds', sum(({ seconds }) => seconds).toFixed(0)],
