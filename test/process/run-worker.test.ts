@@ -69,6 +69,16 @@ async function send(broker: Broker, ...orders: object[]): Promise<void> {
   await producer.disconnect();
 }
 
+/** A worker with this order in hand. */
+async function atWork(order: object, env: Record<string, string> = {}) {
+  const broker = await openBroker();
+  const shop = startShop({ KAFKA_BROKERS: broker.brokers.join(','), ...env });
+  await shop.line(/"started"/);
+  await send(broker, order);
+  await shop.line(/"begun"/);
+  return { ...shop, broker };
+}
+
 async function committed(broker: Broker): Promise<number> {
   const admin = new Kafka({ brokers: [...broker.brokers], logLevel: logLevel.NOTHING }).admin();
   await admin.connect();
@@ -98,11 +108,7 @@ describe('signals', () => {
     'SIGTERM',
     'SIGINT',
   ] as const)('%s finishes what is in hand, commits it and exits with 0', async (signal) => {
-    const broker = await openBroker();
-    const { child, exited, line } = startShop({ KAFKA_BROKERS: broker.brokers.join(',') });
-    await line(/"started"/);
-    await send(broker, { kind: 'slow', ms: 700 });
-    await line(/"begun"/);
+    const { broker, child, exited, line } = await atWork({ kind: 'slow', ms: 700 });
     child.kill(signal);
     await line(/"ended"/);
     expect(await line(/"drained"/)).toMatchObject({ complete: true });
@@ -111,11 +117,7 @@ describe('signals', () => {
   });
 
   test('past the deadline the rest is aborted, not committed, and the exit code is 3', async () => {
-    const broker = await openBroker();
-    const { child, exited, line } = startShop({ KAFKA_BROKERS: broker.brokers.join(','), DRAIN_TIMEOUT_MS: '200' });
-    await line(/"started"/);
-    await send(broker, { kind: 'slow', ms: 60_000 });
-    await line(/"begun"/);
+    const { broker, child, exited, line } = await atWork({ kind: 'slow', ms: 60_000 }, { DRAIN_TIMEOUT_MS: '200' });
     child.kill('SIGTERM');
     await line(/aborting what is still in hand/);
     expect(await exited).toBe(3);
@@ -123,11 +125,7 @@ describe('signals', () => {
   });
 
   test('the second signal does not wait for the deadline', async () => {
-    const broker = await openBroker();
-    const { child, exited, line } = startShop({ KAFKA_BROKERS: broker.brokers.join(','), DRAIN_TIMEOUT_MS: '600000' });
-    await line(/"started"/);
-    await send(broker, { kind: 'deaf' });
-    await line(/"begun"/);
+    const { child, exited, line } = await atWork({ kind: 'deaf' }, { DRAIN_TIMEOUT_MS: '600000' });
     child.kill('SIGTERM');
     await line(/"draining/);
     child.kill('SIGTERM');
@@ -135,11 +133,7 @@ describe('signals', () => {
   });
 
   test('the third signal ends it there and then, without the grace that the second one gives', async () => {
-    const broker = await openBroker();
-    const { child, exited, line } = startShop({ KAFKA_BROKERS: broker.brokers.join(','), DRAIN_TIMEOUT_MS: '600000' });
-    await line(/"started"/);
-    await send(broker, { kind: 'deaf' });
-    await line(/"begun"/);
+    const { child, exited, line } = await atWork({ kind: 'deaf' }, { DRAIN_TIMEOUT_MS: '600000' });
     child.kill('SIGTERM');
     await line(/"draining/);
     child.kill('SIGTERM');

@@ -4,18 +4,7 @@ import kafkajs, { type Kafka, type KafkaConfig, type LogEntry } from 'kafkajs';
 import { describe, expect, test } from 'vitest';
 import type { KafkaSettings } from '../config.ts';
 import { createClient, errorType, type KafkaClass, within } from './kafkajs-client.ts';
-
-const SETTINGS: KafkaSettings = {
-  brokers: ['b:1'],
-  clientId: 'c',
-  ssl: false,
-  sasl: undefined,
-  sessionTimeoutMs: 6_000,
-  heartbeatIntervalMs: 500,
-  rebalanceTimeoutMs: 60_000,
-  fetchMinBytes: 1,
-  fetchMaxWaitMs: 250,
-};
+import { SETTINGS } from './settings.fixture.ts';
 
 /** The configuration that a client class is made with. */
 function configOf(settings: KafkaSettings, log: Logger = silentLogger): KafkaConfig {

@@ -20,17 +20,7 @@ type InnerCluster = Cluster & {
   };
 };
 
-const SETTINGS = {
-  brokers: ['127.0.0.1:1'],
-  clientId: 'c',
-  ssl: false,
-  sasl: undefined,
-  sessionTimeoutMs: 6_000,
-  heartbeatIntervalMs: 500,
-  rebalanceTimeoutMs: 60_000,
-  fetchMinBytes: 1,
-  fetchMaxWaitMs: 250,
-} as const;
+import { SETTINGS } from './settings.fixture.ts';
 
 const ours = () =>
   createClient({ settings: SETTINGS, log: silentLogger, retries: 3, Kafka: kafkajs.Kafka as KafkaClass }).kafka;

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { ProduceFailedError } from '../errors.ts';
 import type { KafkaClass } from './kafkajs-client.ts';
 import { KafkajsProducer } from './kafkajs-producer.ts';
+import { SETTINGS } from './settings.fixture.ts';
 
 interface Message {
   readonly key: Buffer | string | null;
@@ -54,17 +55,7 @@ function setUp(options: { partitions?: number; leaders?: number } = {}) {
     log: silentLogger,
     random: seededRandom(1),
     Kafka: Fake as unknown as KafkaClass,
-    settings: {
-      brokers: ['b:1'],
-      clientId: 'c',
-      ssl: false,
-      sasl: undefined,
-      sessionTimeoutMs: 6_000,
-      heartbeatIntervalMs: 500,
-      rebalanceTimeoutMs: 60_000,
-      fetchMinBytes: 1,
-      fetchMaxWaitMs: 250,
-    },
+    settings: SETTINGS,
   });
   const fates = new Map<string, Error | null>();
   const send = (name: string, more: { topic?: string; partition?: number; key?: string; size?: number } = {}) => {

@@ -1,7 +1,8 @@
 import { silentLogger } from '@weir/core';
 import { ManualClock } from '@weir/core/testing';
 import { expect, test } from 'vitest';
-import { encodeMetadata, type Signal } from '../metadata.ts';
+import { encodeMetadata } from '../metadata.ts';
+import { signalOf } from '../signal.fixture.ts';
 import { seenAlive } from './alive.ts';
 
 const AT = 1_767_225_600_000;
@@ -9,25 +10,7 @@ const dead = { writer: 'dead', at: AT };
 const away = { writer: 'away', at: AT };
 
 function commit(partition: number, writer: string, sentAt: number) {
-  const signal: Signal = {
-    writer,
-    counter: 1,
-    offset: 5,
-    sentAt,
-    arrivalPerSecond: 0,
-    laneRate: 0,
-    lanes: 1,
-    limit: 1,
-    limitProven: false,
-    bestRate: 0,
-    p95Seconds: 0,
-    paused: undefined,
-    doneAhead: 0,
-    deferred: 0,
-    dueAt: undefined,
-    oldestAt: undefined,
-    rebalanceSeconds: 0,
-  };
+  const signal = signalOf({ writer, offset: 5, sentAt });
   return { topic: 't', partition, offset: 5, metadata: encodeMetadata(signal, { owner: 'at-work' }) };
 }
 

@@ -1,6 +1,7 @@
 /** A group as an admin client shows it, to be moved by hand in tests. */
 import type { Admin, CommittedOffset, GroupDescription, TopicPartition } from '../kafka/port.ts';
 import { encodeMetadata, type Signal } from '../metadata.ts';
+import { signalOf } from '../signal.fixture.ts';
 import type { TopologyWorker } from '../topology.ts';
 
 export const TOPIC = 'xact.downloads.pending';
@@ -34,25 +35,7 @@ export class GroupFixture {
   }
 
   signal(partition: number, offset: number, over: Partial<Signal> & { sentAt: number }): void {
-    const signal: Signal = {
-      writer: `writer-${partition}`,
-      counter: 1,
-      offset,
-      arrivalPerSecond: 10,
-      laneRate: 10,
-      lanes: 10,
-      limit: 10,
-      limitProven: true,
-      bestRate: 0,
-      p95Seconds: 0.2,
-      paused: undefined,
-      doneAhead: 0,
-      deferred: 0,
-      dueAt: undefined,
-      oldestAt: undefined,
-      rebalanceSeconds: 0,
-      ...over,
-    };
+    const signal = signalOf({ writer: `writer-${partition}`, offset, arrivalPerSecond: 10, ...over });
     this.commit(partition, offset, encodeMetadata(signal));
   }
 

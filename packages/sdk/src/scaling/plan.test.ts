@@ -1,32 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Signal } from '../metadata.ts';
+import { signalOf } from '../signal.fixture.ts';
 import { nudged, type PlanInput, type PlanPartition, plan } from './plan.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const TOPIC = 'xact.downloads.pending';
 
 function signal(partition: number, over: Partial<Signal> = {}): Signal {
-  return {
-    writer: `worker-${partition % 4}`,
-    counter: 1,
-    offset: 0,
-    sentAt: NOW - 1000,
-    arrivalPerSecond: 0,
-    laneRate: 10,
-    lanes: 10,
-    limit: 10,
-    limitProven: true,
-    bestRate: 0,
-    p95Seconds: 0.2,
-    paused: undefined,
-    doneAhead: 0,
-    deferred: 0,
-    dueAt: undefined,
-    oldestAt: undefined,
-    rebalanceSeconds: 0,
-    ...over,
-  };
+  return signalOf({ writer: `worker-${partition % 4}`, sentAt: NOW - 1000, ...over });
 }
 
 /** A worker manages 100/s: 10 lanes of 10/s each. */
