@@ -30,6 +30,7 @@ async function start() {
     worker,
     kafka,
     clock,
+    store,
     table,
     desk,
     async dies(value: string | Buffer, headers: Record<string, string> = {}, topic = 'a.dlq') {
@@ -80,6 +81,27 @@ describe('the dlq-handler', () => {
       ]),
     );
     expect(await readRows(w.table)).toHaveLength(3);
+  });
+
+  test('a letter is done when its row is in the table, however long that takes', async () => {
+    await using w = await start();
+    const away = Promise.withResolvers<void>();
+    const slow: Table = Object.create(w.table, {
+      append: { value: (...given: Parameters<Table['append']>) => away.promise.then(() => w.table.append(...given)) },
+      assign: { value: (...given: Parameters<Table['assign']>) => w.table.assign(...given) },
+      positions: { value: (...given: Parameters<Table['positions']>) => w.table.positions(...given) },
+    });
+    await using worker = await testWorker(dlqHandler(topology), {
+      resources: { store: w.store, table: slow, tableMetrics: { measure: (append) => append() }, epoch: 0 },
+    });
+    await worker.sendRaw('{}', { topic: 'a.dlq', partition: 0, headers: { [HEADER.group]: 'xact-a' }, wait: false });
+    await worker.advance('50s');
+    expect(worker.kafka.committed('xact.a.dlq', 0)).toBeLessThan(1);
+    away.resolve();
+    await worker.settle();
+    await worker.advance('6s');
+    expect(worker.kafka.committed('xact.a.dlq', 0)).toBe(1);
+    expect(await readRows(w.table)).toHaveLength(1);
   });
 
   test('does not read its own dead letters', () => {

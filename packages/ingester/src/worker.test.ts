@@ -84,37 +84,85 @@ describe('the ingester', () => {
     expect(new Set(ids).size).toBe(2);
   });
 
-  test('sends no task before its row is in the table', async () => {
-    await using world = await start();
-    const { table, store } = await world.open();
-    let away = true;
-    const watched: Table = Object.create(table, {
-      append: {
-        value: (...given: Parameters<Table['append']>) =>
-          away ? Promise.reject(new StoreUnavailableError('s3://b', 'put')) : table.append(...given),
-      },
-      assign: { value: (partitions: readonly number[]) => table.assign(partitions) },
-      positions: { value: (...given: Parameters<Table['positions']>) => table.positions(...given) },
-      release: { value: (partitions: readonly number[]) => table.release(partitions) },
+  describe('sends no task before its row is in the table', () => {
+    /** A worker whose appends are the test's. */
+    async function startWith(append: (real: () => ReturnType<Table['append']>) => ReturnType<Table['append']>) {
+      const world = await start();
+      const { table, store } = await world.open();
+      const watched: Table = Object.create(table, {
+        append: { value: (...given: Parameters<Table['append']>) => append(() => table.append(...given)) },
+        assign: { value: (...given: Parameters<Table['assign']>) => table.assign(...given) },
+        positions: { value: (...given: Parameters<Table['positions']>) => table.positions(...given) },
+        release: { value: (partitions: readonly number[]) => table.release(partitions) },
+      });
+      const resources = {
+        store,
+        table: watched,
+        tableMetrics: createTableMetrics(new Registry(), 'xact_events', systemClock),
+        metrics: createMetrics(new Registry()),
+        epoch: 0,
+      };
+      const worker = await testWorker(eventIngester, { resources });
+      return {
+        worker,
+        table,
+        committed: () => worker.kafka.committed('xact.events.raw', 0),
+        async [Symbol.asyncDispose]() {
+          await worker.stop();
+          await table.close();
+          await store.close();
+          await world[Symbol.asyncDispose]();
+        },
+      };
+    }
+
+    test('while the store is away', async () => {
+      let away = true;
+      await using w = await startWith((real) =>
+        away ? Promise.reject(new StoreUnavailableError('s3://b', 'put')) : real(),
+      );
+      await w.worker.send(eventOf(), { partition: 0, wait: false });
+      await w.worker.advance('3s');
+      expect(w.worker.sent('tasks')).toEqual([]);
+      expect(w.committed()).toBeLessThan(1);
+      away = false;
+      await w.worker.advance('2s');
+      expect(w.worker.sent('tasks')).toHaveLength(2);
+      expect(w.worker.retries()).toEqual([]);
     });
-    const resources = {
-      store,
-      table: watched,
-      tableMetrics: createTableMetrics(new Registry(), 'xact_events', systemClock),
-      metrics: createMetrics(new Registry()),
-      epoch: 0,
-    };
-    await using worker = await testWorker(eventIngester, { resources });
-    await worker.send(eventOf(), { wait: false });
-    await worker.advance('3s');
-    expect(worker.sent('tasks')).toEqual([]);
-    expect(worker.kafka.committed('xact.events.raw', 0)).toBeLessThan(1);
-    away = false;
-    await worker.advance('2s');
-    expect(worker.sent('tasks')).toHaveLength(2);
-    expect(worker.retries()).toEqual([]);
-    await table.close();
-    await store.close();
+
+    test('however long the append takes', async () => {
+      const store = Promise.withResolvers<void>();
+      await using w = await startWith((real) => store.promise.then(real));
+      await w.worker.send(eventOf(), { partition: 0, wait: false });
+      await w.worker.advance('50s');
+      expect(w.worker.sent('tasks')).toEqual([]);
+      expect(w.committed()).toBeLessThan(1);
+      store.resolve();
+      await w.worker.settle();
+      await w.worker.advance('6s');
+      expect(w.worker.sent('tasks')).toHaveLength(2);
+      expect(w.committed()).toBe(1);
+      expect(await readRows(w.table)).toHaveLength(1);
+    });
+
+    test('nor after an append that has failed for good: the event is tried again as a whole', async () => {
+      let failures = 1;
+      await using w = await startWith(async (real) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        if (failures-- > 0) throw new TypeError('undefined is not a function');
+        return real();
+      });
+      await w.worker.send(eventOf(), { partition: 0, wait: false });
+      await w.worker.advance('2s');
+      expect(w.worker.sent('tasks')).toEqual([]);
+      expect(w.worker.retries()).toHaveLength(1);
+      await w.worker.advance('5m');
+      await w.worker.advance('2s');
+      await w.worker.settle();
+      expect(w.worker.sent('tasks')).toHaveLength(2);
+      expect(await readRows(w.table)).toHaveLength(1);
+    });
   });
 
   test('takes an event without attachments for what it is', async () => {

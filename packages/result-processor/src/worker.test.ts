@@ -10,12 +10,14 @@ import { type ObjectStore, openStore, StoreUnavailableError } from '@weir/storag
 import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { resultOf } from './result.fixture.ts';
-import { resultProcessor } from './worker.ts';
+import { type ResultProcessorResources, resultProcessor } from './worker.ts';
 
 interface World extends AsyncDisposable {
   readonly url: string;
   readonly store: ObjectStore;
   readonly table: Table;
+  /** What the worker opens, with appends that are the test's. */
+  appending(append: (real: () => ReturnType<Table['append']>) => ReturnType<Table['append']>): ResultProcessorResources;
 }
 
 async function world(): Promise<World> {
@@ -27,6 +29,16 @@ async function world(): Promise<World> {
     url,
     store,
     table,
+    appending(append) {
+      const watched: Table = Object.create(table, {
+        append: { value: (...given: Parameters<Table['append']>) => append(() => table.append(...given)) },
+        assign: { value: (...given: Parameters<Table['assign']>) => table.assign(...given) },
+        positions: { value: (...given: Parameters<Table['positions']>) => table.positions(...given) },
+        release: { value: (partitions: readonly number[]) => table.release(partitions) },
+      });
+      const tableMetrics = createTableMetrics(new Registry(), 'xact_attachments', systemClock);
+      return { store, table: watched, tableMetrics, epoch: 0 };
+    },
     async [Symbol.asyncDispose]() {
       await table.close();
       await store.close();
@@ -81,18 +93,8 @@ describe('the result processor', () => {
   test('a store that is away for a minute costs no attempt and no row', async () => {
     await using w = await world();
     let away = true;
-    const table: Table = Object.create(w.table, {
-      append: {
-        value: (...given: Parameters<Table['append']>) =>
-          away ? Promise.reject(new StoreUnavailableError('s3://b', 'put')) : w.table.append(...given),
-      },
-      assign: { value: (partitions: readonly number[]) => w.table.assign(partitions) },
-      positions: { value: (...given: Parameters<Table['positions']>) => w.table.positions(...given) },
-      release: { value: (partitions: readonly number[]) => w.table.release(partitions) },
-    });
-    const tableMetrics = createTableMetrics(new Registry(), 'xact_attachments', systemClock);
     await using worker = await testWorker(resultProcessor, {
-      resources: { store: w.store, table, tableMetrics, epoch: 0 },
+      resources: w.appending((real) => (away ? Promise.reject(new StoreUnavailableError('s3://b', 'put')) : real())),
     });
     for (let index = 0; index < 10; index++) await worker.send(resultOf({ mediaId: `m-${index}` }), { wait: false });
     const pass = async (seconds: number) => {
@@ -109,5 +111,21 @@ describe('the result processor', () => {
     expect(await readRows(w.table)).toHaveLength(10);
     expect(worker.retries()).toEqual([]);
     expect(worker.deadLetters()).toEqual([]);
+  });
+
+  test('a result is done when its row is in the table, however long that takes', async () => {
+    await using w = await world();
+    const store = Promise.withResolvers<void>();
+    await using worker = await testWorker(resultProcessor, {
+      resources: w.appending((real) => store.promise.then(real)),
+    });
+    await worker.send(resultOf(), { partition: 0, wait: false });
+    await worker.advance('50s');
+    expect(worker.kafka.committed('xact.downloads.results', 0)).toBeLessThan(1);
+    store.resolve();
+    await worker.settle();
+    await worker.advance('6s');
+    expect(worker.kafka.committed('xact.downloads.results', 0)).toBe(1);
+    expect(await readRows(w.table)).toHaveLength(1);
   });
 });
