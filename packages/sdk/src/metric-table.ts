@@ -85,7 +85,7 @@ export const SDK_METRICS = {
   weir_backlog_seconds: {
     type: 'gauge',
     labels: ['topic', 'partition', 'group'],
-    help: 'Age of the oldest record not yet settled, for each partition of this process. A rise means records wait.',
+    help: 'Age of the record whose turn is next, for each partition of this process; those in hand do not count. A rise means records wait.',
   },
   weir_signal_age_seconds: {
     type: 'gauge',

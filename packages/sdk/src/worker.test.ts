@@ -462,6 +462,25 @@ describe('what the signal says of age', () => {
     await t.clock.advance(5_000);
     expect(ages()).toEqual([5_000, 0]);
   });
+
+  test('is what a scrape shows of each partition, and 0 where there is no backlog', async () => {
+    const slow = defineWorker({
+      name: 'slow',
+      consumes: words,
+      concurrency: { fixed: 1 },
+      handle: (_record, ctx) => ctx.clock.sleep(60_000),
+    });
+    await using t = await testWorker(slow);
+    const shown = () => t.worker.gauges().partitions.map(({ lag, lagSeconds }) => [lag, lagSeconds]);
+    for (const text of ['in hand', 'next', 'last']) {
+      await t.send({ text }, { partition: 0, wait: false });
+      await t.clock.advance(5_000);
+    }
+    expect(shown()).toEqual([
+      [3, 10],
+      [0, 0],
+    ]);
+  });
 });
 
 describe('what the signal says of lanes', () => {
@@ -622,6 +641,65 @@ describe('a join that begins while the assignment before it is still being taken
     });
     await clock.advance(5_000);
     expect(seen).toEqual([0, 1, 2, 3]);
+  });
+});
+
+describe('a partition that is assigned', () => {
+  /** Partition 1 of two, to a member that had partition 0. */
+  const one = (topic: string, of: { committed: number; logEnd: number }) => ({
+    generation: 2,
+    memberId: 'm',
+    partitions: [{ topic, partition: 1, retained: false, metadata: '', logStart: 0, ...of }],
+    lost: [{ topic, partition: 0 }],
+    leader: true,
+  });
+
+  test('is not begun before the worker’s own `assigned` has resolved', async () => {
+    const opening = Promise.withResolvers<void>();
+    const worker = defineWorker({
+      name: 'opener',
+      consumes: topic('opened', bytes, { partitions: 2 }),
+      assigned: async (partitions) => {
+        if (partitions.length === 1) await opening.promise;
+      },
+      handle: () => undefined,
+    });
+    await using opened = await openMember(worker);
+    const { clock, listener } = opened;
+    listener.lost([{ topic: 'xact.opened', partition: 1 }], 'rebalance');
+    let begun = false;
+    const assigned = listener.assigned(one('xact.opened', { committed: 0, logEnd: 0 })).finally(() => {
+      begun = true;
+    });
+    await clock.advance(60_000);
+    expect(begun).toBe(false);
+    opening.resolve();
+    expect(await assigned).toEqual([{ topic: 'xact.opened', partition: 1, offset: 0 }]);
+  });
+
+  test('begins where the worker’s own `positions` say, and at the commit where they say nothing', async () => {
+    const known = new Map<number, number>();
+    const worker = defineWorker({
+      name: 'sink',
+      consumes: topic('sunk', bytes, { partitions: 2 }),
+      positions: async (partitions) =>
+        partitions.flatMap(({ topic, partition }) => {
+          const offset = known.get(partition);
+          return offset === undefined ? [] : [{ topic, partition, offset }];
+        }),
+      handle: () => undefined,
+    });
+    await using opened = await openMember(worker);
+    const { listener } = opened;
+    const at = { topic: 'xact.sunk', partition: 1 };
+    const startsAt = async () => {
+      listener.lost([at], 'rebalance');
+      const [start] = await listener.assigned(one('xact.sunk', { committed: 3, logEnd: 9 }));
+      return start?.offset;
+    };
+    expect(await startsAt()).toBe(3);
+    known.set(1, 7);
+    expect(await startsAt()).toBe(7);
   });
 });
 
