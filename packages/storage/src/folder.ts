@@ -19,6 +19,7 @@ import { keysIn } from './folder-walk.ts';
 import { IN_PLACE_BYTES, putInPlace, QuickDisk } from './in-place.ts';
 import { checkKey, checkPrefix, TEMPORARY } from './key.ts';
 import { probeStore } from './probe.ts';
+import { processorWait } from './processor-wait.ts';
 import { WatchedSource } from './source.ts';
 import type { ByteRange, ObjectInfo, ObjectStore, PutOptions, PutStreamOptions } from './store.ts';
 import { writeWhole } from './write-whole.ts';
@@ -60,7 +61,7 @@ class FolderStore implements ObjectStore {
   constructor(options: FolderOptions) {
     this.#options = options;
     this.#temporary = join(options.root, TEMPORARY);
-    this.#disk = new QuickDisk(options.clock);
+    this.#disk = new QuickDisk(options.clock, processorWait);
     this.location = pathToFileURL(options.root).href;
   }
 

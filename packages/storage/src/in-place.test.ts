@@ -60,6 +60,21 @@ describe('a disk that is watched', () => {
     expect(disk.quick).toBe(true);
   });
 
+  test('is not blamed for what a write waited for a processor, only for the rest', () => {
+    const clock = new Hand();
+    const processor = new Hand();
+    const disk = new QuickDisk(clock, { ms: () => processor.ms });
+    const write = (ms: number, waitedMs: number) =>
+      disk.timed(() => {
+        clock.ms += ms;
+        processor.ms += waitedMs;
+      });
+    for (let done = 0; done < 100; done++) write(30, 29.5);
+    expect(disk.quick).toBe(true);
+    write(40, 20);
+    expect(disk.quick).toBe(false);
+  });
+
   test('counts a write that fails like any other', () => {
     const clock = new Hand();
     const disk = new QuickDisk(clock);
