@@ -47,7 +47,9 @@ export class Body implements AsyncIterable<Uint8Array> {
       this.#head.push(chunk);
       have += chunk.length;
     }
-    return Buffer.concat(this.#head).subarray(0, length);
+    // One chunk holds it nearly always, with much of the file behind it: nothing to copy.
+    const beginning = this.#head.length === 1 ? this.#head[0]! : Buffer.concat(this.#head);
+    return beginning.subarray(0, length);
   }
 
   /**

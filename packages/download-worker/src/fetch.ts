@@ -5,7 +5,6 @@
  * undici is loaded by `openFetcher` only, so that importing the declaration (manifests, command line) costs no memory.
  */
 import { type Clock, describeError } from '@weir/core';
-import type { Dispatcher } from 'undici';
 import { Body } from './body.ts';
 import { guardedConnector, type Resolve } from './connector.ts';
 import {
@@ -17,6 +16,7 @@ import {
   TransferBrokenError,
   UrlRefusedError,
 } from './errors.ts';
+import { exchange, type HttpAnswer } from './exchange.ts';
 import { isUnwell } from './outcome.ts';
 import { retryAfterMs } from './retry-after.ts';
 
@@ -58,6 +58,7 @@ export interface Fetcher {
   close(): Promise<void>;
 }
 
+const HEADERS = { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': 'weir-download-worker' };
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const FILES = new Set([200, 203]);
 const LOGIN = /(^|[/._-])(log-?in|log-?on|sign-?in|sso|saml2?|oauth2?|authenticate)([/._?-]|$)/i;
@@ -68,7 +69,7 @@ const ANSWER_BYTES = 4096;
 const CONTENT_TYPE_LENGTH = 200;
 
 export async function openFetcher(options: FetcherOptions): Promise<Fetcher> {
-  const { Agent, buildConnector, request } = await import('undici');
+  const { Agent, buildConnector } = await import('undici');
   const agent = new Agent({
     connect: guardedConnector(buildConnector, {
       allowPrivate: options.allowPrivate,
@@ -81,13 +82,9 @@ export async function openFetcher(options: FetcherOptions): Promise<Fetcher> {
     pipelining: 1,
   });
 
-  async function send(url: URL, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  async function send(url: URL, signal: AbortSignal): Promise<HttpAnswer> {
     try {
-      return await request(url, {
-        dispatcher: agent,
-        signal,
-        headers: { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': 'weir-download-worker' },
-      });
+      return await exchange(agent, url, { headers: HEADERS, signal });
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
       if (cause instanceof AddressRefusedError) throw cause;
@@ -118,11 +115,10 @@ export async function openFetcher(options: FetcherOptions): Promise<Fetcher> {
   };
 }
 
-function fileAnswer(response: Dispatcher.ResponseData, url: URL, options: FetcherOptions): Answer {
+function fileAnswer(response: HttpAnswer, url: URL, options: FetcherOptions): Answer {
   const contentLength = lengthOf(headerOf(response, 'content-length'));
   if (contentLength !== undefined && contentLength > options.maxBytes) {
-    response.body.on('error', () => undefined);
-    response.body.destroy();
+    void response.body.return?.();
     const message = `the file has ${contentLength} bytes, ${options.maxBytes} are allowed (MAX_FILE_BYTES)`;
     return { kind: 'refused', error: new FileRefusedError('size', message) };
   }
@@ -140,7 +136,7 @@ function fileAnswer(response: Dispatcher.ResponseData, url: URL, options: Fetche
   };
 }
 
-function redirectAnswer(response: Dispatcher.ResponseData, url: URL): Answer {
+function redirectAnswer(response: HttpAnswer, url: URL): Answer {
   const location = URL.parse(headerOf(response, 'location') ?? '', url.href);
   if (!location || headerOf(response, 'location') === undefined) {
     const message = `${url.host} redirected (HTTP ${response.statusCode}) to nowhere that can be read`;
@@ -159,13 +155,13 @@ function refusalOfStatus(status: number, url: URL, beginning: string): Error {
 }
 
 /** The first kilobytes of an answer that is no file, as text; the rest is thrown away with its connection. */
-async function beginningOf(response: Dispatcher.ResponseData): Promise<string> {
+async function beginningOf(response: HttpAnswer): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
     for await (const chunk of response.body) {
-      chunks.push(chunk as Buffer);
-      bytes += (chunk as Buffer).length;
+      chunks.push(chunk);
+      bytes += chunk.length;
       if (bytes >= ANSWER_BYTES) break;
     }
   } catch {
@@ -174,11 +170,11 @@ async function beginningOf(response: Dispatcher.ResponseData): Promise<string> {
   return Buffer.concat(chunks).subarray(0, ANSWER_BYTES).toString('utf8');
 }
 
-async function drain(response: Dispatcher.ResponseData): Promise<void> {
+async function drain(response: HttpAnswer): Promise<void> {
   await beginningOf(response);
 }
 
-function headerOf(response: Dispatcher.ResponseData, name: string): string | undefined {
+function headerOf(response: HttpAnswer, name: string): string | undefined {
   const value = response.headers[name];
   return Array.isArray(value) ? value[0] : value;
 }
