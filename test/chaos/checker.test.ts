@@ -250,8 +250,10 @@ describe('what breaks one', () => {
     expect(of(left, ...died.slice(1), last), 'one of them left in order').toEqual([['accused', 'r0']]);
     const woke = owner('p1', assigned(3), revoked(12));
     expect(of(woke, ...died.slice(1), last), 'nobody knew that it would come back').toEqual([]);
-    const finished = owner('p1', assigned(3), step('begin', 0, 1, 4), step('done', 0, 1, 5));
-    expect(of(finished, ...died.slice(1), last)).toEqual([['accused', 'r0']]);
+    const before = owner('p1', assigned(-9));
+    expect(of(before, owner('p2', assigned(0.5)), ...died.slice(2), last), 'it was not there yet').toEqual([
+      ['accused', 'r0'],
+    ]);
     expect(rulesOf(story({ consequences: [{ ...dead, suspected: false }, sent(1, 8)] })), 'its handler failed').toEqual(
       [],
     );

@@ -16,7 +16,7 @@
  *   excess        a record was handled again that its former owner had finished long before a later commit, which did not say so
  *   unowned       a handler began for a partition that its process had not been given
  *   accused       a record is a dead letter for what processes died of, although fewer than three owners of its partition ended
- *                 uncleanly before they had finished it
+ *                 uncleanly since it was there
  *   row           a record is not in the table exactly once
  *
  * A term is one ownership of a partition by one process, from `assigned` to `revoked`.
@@ -312,35 +312,36 @@ function checkRows(history: History, rows: NonNullable<History['rows']>, found: 
 /** So many unclean ends with it in hand make a record a dead letter (docs/delivery.md). */
 const DEATHS = 3;
 
-/** An end is unclean when the partition has its next owner before the last one has given it up. */
+/**
+ * An end is unclean when the partition has its next owner before the last one has given it up. One that had finished the
+ * record counts too: what it did not commit, nobody knows of.
+ */
 function checkAccused(history: History, { subject, id, at }: Consequence, found: Found): void {
   const places = history.records.filter((record) => record.subject === subject && record.id === id);
   let most = 0;
-  for (const { topic, partition, offset } of places) {
-    const terms: { from: number; revoked: number; done: boolean }[] = [];
+  for (const { topic, partition, at: appended = 0 } of places) {
+    const terms: { from: number; revoked: number }[] = [];
     for (const { events } of history.processes) {
       let term: (typeof terms)[number] | undefined;
       for (const event of events) {
         if (event.e === 'dying' || event.topic !== topic || event.partition !== partition) continue;
         if (event.e === 'assigned') {
-          term = { from: event.t, revoked: Number.POSITIVE_INFINITY, done: false };
+          term = { from: event.t, revoked: Number.POSITIVE_INFINITY };
           terms.push(term);
-        } else if (term === undefined) continue;
-        else if (event.e === 'revoked') term.revoked = event.t;
-        else if (event.e === 'done' && event.offset === offset) term.done = true;
+        } else if (event.e === 'revoked' && term !== undefined) term.revoked = event.t;
       }
     }
     terms.sort((a, b) => a.from - b.from);
-    const ended = terms.filter((term, number) => {
-      const next = terms[number + 1];
-      return next !== undefined && next.from <= (at ?? next.from) && next.from < term.revoked && !term.done;
+    const ended = terms.filter(({ revoked }, number) => {
+      const next = terms[number + 1]?.from ?? Number.POSITIVE_INFINITY;
+      return appended < next && next <= (at ?? next) && next < revoked;
     });
     most = Math.max(most, ended.length);
   }
   if (most < DEATHS)
     found(
       'accused',
-      `${id} is a dead letter for ${DEATHS} deaths, but only ${most} owners died before they had done it`,
+      `${id} is a dead letter for ${DEATHS} deaths, but only ${most} owners ended uncleanly since it was there`,
       id,
     );
 }
