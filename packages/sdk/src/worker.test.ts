@@ -545,8 +545,8 @@ describe('a crash', () => {
   });
 });
 
-/** A member whose consumer the test can speak for. */
-async function openMember(worker: object) {
+/** A member whose consumer the test can speak for; `beforeCommit` holds its commits up. */
+async function openMember(worker: object, { beforeCommit }: { beforeCommit?: () => Promise<void> } = {}) {
   const clock = new ManualClock();
   const kafka = new MemoryKafka(clock);
   let listener: ConsumerListener | undefined;
@@ -555,7 +555,13 @@ async function openMember(worker: object) {
     admin: () => kafka.admin(),
     consumer: (options) => {
       listener = options.listener;
-      return kafka.consumer(options);
+      const consumer = kafka.consumer(options);
+      const commit = consumer.commit.bind(consumer);
+      consumer.commit = async (entries) => {
+        await beforeCommit?.();
+        return commit(entries);
+      };
+      return consumer;
     },
   };
   const resolved = resolve(worker as Worker, { KAFKA_BROKERS: 'memory:9092', METRICS_PORT: '0' });
@@ -641,6 +647,41 @@ describe('a join that begins while the assignment before it is still being taken
     });
     await clock.advance(5_000);
     expect(seen).toEqual([0, 1, 2, 3]);
+  });
+});
+
+describe('the commit that says a member is at work', () => {
+  const open = async (beforeCommit: () => Promise<void>) => {
+    const at: number[] = [];
+    const worker = defineWorker({
+      name: 'beginner',
+      consumes: topic('begun', bytes, { partitions: 1 }),
+      handle: (_record, ctx) => void at.push(ctx.clock.now()),
+    });
+    const opened = await openMember(worker, { beforeCommit });
+    const bornAt = opened.clock.now();
+    opened.kafka.append({ topic: 'xact.begun', partition: 0, key: null, value: Buffer.from('v') });
+    return { ...opened, startedAfter: () => at.map((each) => each - bornAt) };
+  };
+
+  test('is waited for by every handler', async () => {
+    const told = Promise.withResolvers<void>();
+    await using opened = await open(() => told.promise);
+    await opened.clock.advance(1_500);
+    expect(opened.startedAfter()).toEqual([]);
+    told.resolve();
+    await opened.clock.advance(0);
+    expect(opened.startedAfter()).toEqual([1_500]);
+  });
+
+  test('holds them up for 2 s at most, when it gets no answer', async () => {
+    const told = Promise.withResolvers<void>();
+    await using opened = await open(() => told.promise);
+    await opened.clock.advance(1_999);
+    expect(opened.startedAfter()).toEqual([]);
+    await opened.clock.advance(8_000);
+    expect(opened.startedAfter()).toEqual([2_000]);
+    told.resolve();
   });
 });
 
