@@ -32,7 +32,7 @@ export const ERRORS = {
     fix: 'Nothing: another member owns the partition now and will redeliver what was not committed.',
   },
   WEIR_COMMIT_FAILED: {
-    fix: 'The broker refused or lost the commit; it is retried. If it persists, look at the broker’s group coordinator.',
+    fix: 'The broker refused or lost the commit; it is made again every round, and a restart meanwhile repeats what was done since. If it persists: a consumed topic that is gone has to be created again (`weir topics create`); else look at the broker’s group coordinator.',
   },
   WEIR_PRODUCE_FAILED: {
     fix: 'The broker did not take the record; it is kept and tried again. Look at the cause: size, authorization, availability.',

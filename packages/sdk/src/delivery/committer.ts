@@ -9,11 +9,15 @@
  * Every commit says whether its owner is at work or has left (suspicion.ts); each partition is told once after an
  * assignment that somebody is at work on it, and once at the end that he left. A broker that takes less metadata than
  * Kafka's default is asked again at once with less.
+ *
+ * Rounds come every second, and what makes one fail (a topic that is gone, a coordinator that does not answer) often lasts
+ * for minutes. So the first failure is told with everything, the ones after it in a line twice a minute, and the end once.
  */
 import type { Clock, Logger } from '@weir/core';
-import { CommitFailedError, CommitFencedError } from '../errors.ts';
+import { CommitFailedError, CommitFencedError, ERRORS } from '../errors.ts';
 import type { CommitEntry, Consumer } from '../kafka/port.ts';
 import type { OwnerState } from '../metadata.ts';
+import { errorLine } from './classify.ts';
 import type { Owned } from './owned.ts';
 
 export interface CommitterOptions {
@@ -32,10 +36,14 @@ export interface CommitterOptions {
 
 /** Refusals of one commit for its size, each followed by a shorter one: past the bare signal there is only nothing. */
 const MOST_SHRINKS = 3;
+/** Failures that go on are told again this often. */
+const SAY_EVERY_MS = 30_000;
 
 export class Committer {
   readonly #options: CommitterOptions;
   #underWay: Promise<boolean> | undefined;
+  /** Since the first of the rounds that have failed without one between that got through. */
+  #failing: { readonly sinceMs: number; saidAtMs: number; rounds: number } | undefined;
 
   constructor(options: CommitterOptions) {
     this.#options = options;
@@ -82,10 +90,11 @@ export class Committer {
         log.debug({ error }, 'commit not sent: a join is under way, or the partitions are not ours any more');
         return false;
       }
-      log.warn({ error, partitions: committing.length }, 'commit failed; it is made again with the next round');
+      this.#failed(error, committing.length);
       return false;
     }
     const now = clock.monotonic();
+    this.#gotThrough(now);
     metrics.committed((now - startedAt) / 1000);
     for (const { owned, offset, ahead, finished, revision } of committing) {
       owned.committed = offset;
@@ -96,6 +105,29 @@ export class Committer {
       owned.committedRevision = revision;
     }
     return true;
+  }
+
+  #failed(error: unknown, partitions: number): void {
+    const { clock, log } = this.#options;
+    const now = clock.monotonic();
+    if (this.#failing === undefined) {
+      this.#failing = { sinceMs: now, saidAtMs: now, rounds: 1 };
+      log.warn({ error, partitions }, `a commit did not get through. ${ERRORS.WEIR_COMMIT_FAILED.fix}`);
+      return;
+    }
+    this.#failing.rounds++;
+    if (now - this.#failing.saidAtMs < SAY_EVERY_MS) return;
+    this.#failing.saidAtMs = now;
+    const { rounds, sinceMs } = this.#failing;
+    const seconds = (now - sinceMs) / 1000;
+    log.warn({ partitions, rounds, seconds }, `commits still do not get through: ${errorLine(error)}`);
+  }
+
+  #gotThrough(nowMs: number): void {
+    if (this.#failing === undefined) return;
+    const { rounds, sinceMs } = this.#failing;
+    this.#failing = undefined;
+    this.#options.log.info({ rounds, seconds: (nowMs - sinceMs) / 1000 }, 'commits get through again');
   }
 
   async #send(committing: readonly { owned: Owned; offset: number }[], owner: OwnerState): Promise<void> {
