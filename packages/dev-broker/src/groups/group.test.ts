@@ -197,6 +197,43 @@ describe('sessions', () => {
   });
 });
 
+describe('a coordinator that moves away', () => {
+  test('knows no more of who has never been told a generation: the others do not wait for it', async () => {
+    const first = await alone();
+    const second = group.join(request({ clientId: 'new' }));
+    const handedOut = await group.join(request({ clientId: 'newer', needsMemberId: true }));
+    group.interrupt(CODES.NOT_COORDINATOR);
+    const { errorCode, memberId } = await second;
+    expect(errorCode).toBe(CODES.NOT_COORDINATOR);
+    for (const id of [memberId, handedOut.memberId])
+      expect(await group.join(request({ memberId: id }))).toMatchObject({ errorCode: CODES.UNKNOWN_MEMBER_ID });
+    expect(await group.join(request({ memberId: first.memberId }))).toMatchObject({ errorCode: 0, generationId: 2 });
+    expect([...group.members.keys()]).toEqual([first.memberId]);
+  });
+
+  test('leaves the others their place and their sessions', async () => {
+    const first = await alone();
+    const second = group.join(request());
+    await group.join(request({ memberId: first.memberId }));
+    const { memberId } = await second;
+    const waiting = sync(memberId, 2);
+    group.interrupt(CODES.NOT_COORDINATOR);
+    expect(await waiting).toMatchObject({ errorCode: CODES.NOT_COORDINATOR });
+    expect(group.members.size).toBe(2);
+    await clock.advance(10_000);
+    expect(group.members.size).toBe(0);
+  });
+
+  test('leaves nothing of a group in which nobody was told one', async () => {
+    group = open(1_000);
+    const only = group.join(request());
+    group.interrupt(CODES.NOT_COORDINATOR);
+    expect(await only).toMatchObject({ errorCode: CODES.NOT_COORDINATOR });
+    await clock.advance(1_000);
+    expect([group.state, group.members.size]).toEqual(['Empty', 0]);
+  });
+});
+
 describe('generations', () => {
   test('an old or future generation is refused everywhere', async () => {
     const { memberId } = await alone();

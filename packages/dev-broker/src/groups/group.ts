@@ -202,8 +202,27 @@ export class Group {
     return true;
   }
 
-  /** Answers everyone who waits with an error, as a coordinator does that moves away. Members keep their place. */
+  /**
+   * Answers everyone who waits with an error, as a coordinator does that moves away. Members keep their place, but who has
+   * never been told a generation is not known to the next coordinator: nobody waits for it.
+   */
   interrupt(errorCode: number): void {
+    this.#answerAll(errorCode);
+    this.#roster.forgetHandedOut();
+    for (const member of [...this.members.values()]) if (member.isNew) this.#dropMember(member, errorCode);
+    this.#completeWhenAllJoined();
+  }
+
+  /** Ends the group: timers stop, whoever waits is told. */
+  end(errorCode: number): void {
+    this.#answerAll(errorCode);
+    this.#roster.clear();
+    this.#cancelRebalance?.();
+    this.#cancelSync?.();
+    this.#move('Dead');
+  }
+
+  #answerAll(errorCode: number): void {
     for (const member of this.members.values()) {
       const { joining, syncing } = member;
       member.joining = undefined;
@@ -212,15 +231,6 @@ export class Group {
       joining?.(failedJoin(errorCode, member.id));
       syncing?.(failedSync(errorCode));
     }
-  }
-
-  /** Ends the group: timers stop, whoever waits is told. */
-  end(errorCode: number): void {
-    this.interrupt(errorCode);
-    this.#roster.clear();
-    this.#cancelRebalance?.();
-    this.#cancelSync?.();
-    this.#move('Dead');
   }
 
   // Members ----------------------------------------------------------------------------------------------------------

@@ -51,6 +51,11 @@ export class Roster {
     return this.#handedOut.delete(id);
   }
 
+  forgetHandedOut(): void {
+    for (const cancel of this.#handedOut.values()) cancel();
+    this.#handedOut.clear();
+  }
+
   byInstance(groupInstanceId: string | null): Member | undefined {
     if (groupInstanceId === null) return undefined;
     const id = this.#instances.get(groupInstanceId);
@@ -101,9 +106,8 @@ export class Roster {
   /** Forgets everybody; no timer is left. */
   clear(): void {
     for (const member of this.#members.values()) member.cancelSession();
-    for (const cancel of this.#handedOut.values()) cancel();
     this.#members.clear();
-    this.#handedOut.clear();
+    this.forgetHandedOut();
     this.#instances.clear();
   }
 }
