@@ -171,8 +171,8 @@ interface RoomRule {
   readonly because: string;
 }
 
-/** What every room may know: the declaration, its settings, errors, names of metrics, the signal, the topology. */
-const ROOT_FILES = ['define.ts', 'config.ts', 'errors.ts', 'metrics.ts', 'metadata.ts', 'topology.ts'];
+/** What every room may know: the declaration, its settings, errors, names of metrics, the signal, the topology, a number's bytes. */
+const ROOT_FILES = ['define.ts', 'config.ts', 'errors.ts', 'metrics.ts', 'metadata.ts', 'topology.ts', 'varint.ts'];
 const PORT = 'kafka/port.ts';
 
 const ROOMS: Readonly<Record<string, RoomRule>> = {
