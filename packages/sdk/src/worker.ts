@@ -302,6 +302,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
     });
     this.#holdings = new Holdings({
       resolved,
+      writer,
       intake: this.#intake,
       settlement: this.#settlement,
       narrowing: this.#narrowing,

@@ -5,6 +5,7 @@ import { decodeSuspicion, type End, encodeSuspicion, type Suspicion, takeOver } 
 const end: End = { writer: 'first000', at: 1_767_225_600_000 };
 const second: End = { writer: 'second00', at: end.at + 60_000 };
 const logEnd = 1_000_000;
+const self = 'self0000';
 const until40: Suspicion = {
   until: 40,
   ends: [end],
@@ -18,18 +19,18 @@ const until40: Suspicion = {
 
 describe('what the next owner has to know', () => {
   test('after an owner that left is nothing', () => {
-    expect(takeOver(undefined, { end: undefined, from: 10, reach: 1_000, logEnd })).toBeUndefined();
+    expect(takeOver(undefined, { end: undefined, from: 10, reach: 1_000, self, logEnd })).toBeUndefined();
   });
 
   test('after the first unclean end is one strike for everything in reach, as far as there are records', () => {
     const at = { end, from: 10, reach: 1_000 };
-    expect(takeOver(undefined, { ...at, logEnd })).toEqual({ until: 1_000, ends: [end], suspects: [] });
-    expect(takeOver(undefined, { ...at, logEnd: 20 })).toEqual({ until: 20, ends: [end], suspects: [] });
-    expect(takeOver(undefined, { ...at, logEnd: 10 })).toBeUndefined();
+    expect(takeOver(undefined, { ...at, self, logEnd })).toEqual({ until: 1_000, ends: [end], suspects: [] });
+    expect(takeOver(undefined, { ...at, self, logEnd: 20 })).toEqual({ until: 20, ends: [end], suspects: [] });
+    expect(takeOver(undefined, { ...at, self, logEnd: 10 })).toBeUndefined();
   });
 
   test('after the next one is a strike more for those in flight, and for nobody else', () => {
-    expect(takeOver(until40, { end: second, from: 30, reach: 5_000, logEnd })).toEqual({
+    expect(takeOver(until40, { end: second, from: 30, reach: 5_000, self, logEnd })).toEqual({
       until: 61,
       ends: [end, second],
       suspects: [
@@ -42,7 +43,7 @@ describe('what the next owner has to know', () => {
   });
 
   test('after an owner that left in order is what it was: leaving adds nothing and takes nothing away', () => {
-    expect(takeOver(until40, { end: undefined, from: 30, reach: 5_000, logEnd })).toEqual({
+    expect(takeOver(until40, { end: undefined, from: 30, reach: 5_000, self, logEnd })).toEqual({
       until: 40,
       ends: [end],
       suspects: [
@@ -55,17 +56,37 @@ describe('what the next owner has to know', () => {
 
   test('has nothing of what is finished, nor of a log that ends before it', () => {
     const at = { end: second, reach: 5_000 };
-    expect(takeOver(until40, { ...at, from: 61, logEnd })).toBeUndefined();
-    expect(takeOver(until40, { ...at, from: 32, logEnd: 36 })).toMatchObject({
+    expect(takeOver(until40, { ...at, from: 61, self, logEnd })).toBeUndefined();
+    expect(takeOver(until40, { ...at, from: 32, self, logEnd: 36 })).toMatchObject({
       until: 36,
       suspects: [{ offset: 35, strikes: 2 }],
+    });
+  });
+
+  test('forgives what an owner was held for that is back itself', () => {
+    const at = { from: 30, reach: 5_000, logEnd };
+    expect(takeOver(until40, { ...at, end: undefined, self: end.writer })).toEqual({
+      until: 36,
+      ends: [],
+      suspects: [
+        { offset: 30, strikes: 1, inFlight: false },
+        { offset: 35, strikes: 1, inFlight: false },
+      ],
+    });
+    const unlisted = { until: 40, ends: [end], suspects: [] };
+    expect(takeOver(unlisted, { ...at, end: undefined, self: end.writer })).toBeUndefined();
+    const two = { until: 40, ends: [end, second], suspects: [{ offset: 31, strikes: 2, inFlight: true }] };
+    expect(takeOver(two, { ...at, end: { writer: 'third000', at: second.at + 1 }, self: end.writer })).toMatchObject({
+      until: 40,
+      ends: [second, { writer: 'third000' }],
+      suspects: [{ offset: 31, strikes: 2 }],
     });
   });
 
   test('names the last four ends at most', () => {
     let known: Suspicion | undefined = { ...until40, ends: [] };
     for (let at = 0; at < 9; at++)
-      known = takeOver(known, { end: { writer: `w${at}`, at }, from: 30, reach: 0, logEnd });
+      known = takeOver(known, { end: { writer: `w${at}`, at }, from: 30, reach: 0, self, logEnd });
     expect(known!.ends.map(({ writer }) => writer)).toEqual(['w5', 'w6', 'w7', 'w8']);
   });
 });

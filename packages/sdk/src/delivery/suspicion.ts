@@ -13,8 +13,8 @@
  *
  * One strike: started among others, written down. Two: alone. Three: a dead letter. A record that is finished is forgotten,
  * and an end that comes after leaves no trace on it; handing over, drains and rebalances add nothing and take nothing away.
- * An owner that reads its own name has not died (it lost its session, and is back): no strike. Neither is one for an owner
- * that is seen committing later: it was away, not dead (`ends` names them for that).
+ * An owner that reads its own name has not died (it lost its session, and is back): no strike, and what it was held for
+ * before is forgiven. So it is when an owner is seen committing later: it was away, not dead (`ends` names them for that).
  *
  *   x=a<until − offset, base 36>.<writer>@<time, base 36>+….<base64 of varints: gap, length, 2 · strikes + in flight>
  */
@@ -59,29 +59,40 @@ const FORM = /^a([0-9a-z]{1,11})\.((?:[0-9a-z]{1,32}@[0-9a-z]{1,11}\+?){0,4})\.(
  * What the next owner has to know, from what the last one left.
  * @param left  undefined: no suspicion until now
  * @param end   the last owner's unclean end; undefined when it left in order, or was this member itself
+ * @param self  this member's name as a writer
  * @param from  where delivery begins
  * @param reach how far work can have got beyond it when nothing was written down: an offset
  * @param logEnd nothing was in flight from here on, whatever the text says
  */
 export function takeOver(
   left: Suspicion | undefined,
-  { end, from, reach, logEnd }: { end: End | undefined; from: number; reach: number; logEnd: number },
+  {
+    end,
+    self,
+    from,
+    reach,
+    logEnd,
+  }: { end: End | undefined; self: string; from: number; reach: number; logEnd: number },
 ): Suspicion | undefined {
   if (left === undefined) {
     const until = Math.min(reach, logEnd);
     return end === undefined || until <= from ? undefined : { until, ends: [end], suspects: [] };
   }
+  const known = left.ends.filter(({ writer }) => writer !== self);
+  const forgiven = left.ends.length - known.length;
   const suspects = left.suspects
     .filter(({ offset }) => offset >= from && offset < logEnd)
     .map(({ offset, strikes, inFlight }) => ({
       offset,
-      strikes: strikes + (inFlight && end !== undefined ? 1 : 0),
+      strikes: Math.max(0, strikes - forgiven) + (inFlight && end !== undefined ? 1 : 0),
       inFlight: false,
     }))
     .filter(({ strikes }) => strikes > 0);
-  const until = Math.max(Math.min(left.until, logEnd), (suspects.at(-1)?.offset ?? -1) + 1);
-  if (until <= from) return undefined;
-  return { until, ends: end === undefined ? left.ends : [...left.ends, end].slice(-MOST_ENDS), suspects };
+  // The one strike of those that are not listed is of the first end, which may be the one that was none.
+  const until = forgiven > 0 && known.length === 0 ? 0 : Math.min(left.until, logEnd);
+  const beyond = Math.max(until, (suspects.at(-1)?.offset ?? -1) + 1);
+  if (beyond <= from) return undefined;
+  return { until: beyond, ends: end === undefined ? known : [...known, end].slice(-MOST_ENDS), suspects };
 }
 
 /** @param offset  the committed offset that the text stands beside. What does not fit is left out: its strikes are forgotten. */

@@ -20,6 +20,8 @@ export type LostReason = Parameters<ConsumerListener['lost']>[1];
 
 export interface HoldingsOptions {
   readonly resolved: Resolved;
+  /** Names this start of the process. */
+  readonly writer: string;
   readonly intake: Intake;
   readonly settlement: Settlement;
   readonly narrowing: Narrowing;
@@ -123,6 +125,7 @@ export class Holdings {
     const doneBefore = start === each.committed && left !== undefined ? left.doneBefore : [];
     const suspicion = takeOver(left?.suspicion, {
       end: left?.unclean ? { writer: left.signal.writer, at: clock.now() } : undefined,
+      self: this.#options.writer,
       from: start,
       reach: reachOf({ from: start, doneBefore, signal: left?.signal, resolved }),
       logEnd: each.logEnd,
