@@ -3,9 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { testWorker } from '@weir/sdk/testing';
+import { type ObjectStore, StoreUnavailableError } from '@weir/storage';
+import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
-import { taskOf } from './download.fixture.ts';
+import { world as openTools, taskOf } from './download.fixture.ts';
 import { file, startFaultServer, status } from './fault-server.fixture.ts';
+import { createMetrics } from './metrics.ts';
 import { downloadWorker } from './worker.ts';
 
 async function start(env: Record<string, string> = {}) {
@@ -112,6 +115,40 @@ describe('the download worker', () => {
     await world.worker.send(taskOf(server.url()));
     await world.worker.advance('3s');
     expect(world.worker.retries().map((retry) => retry.topic)).toEqual(['xact.downloads.retry.20m']);
+  });
+
+  test('a store that is away costs no attempt, also of a task that is the only one', async () => {
+    await using server = await startFaultServer(file('content'));
+    let away = true;
+    let tries = 0;
+    await using tools = await openTools({
+      store: (store) =>
+        Object.create(store, {
+          put: {
+            value: (...given: Parameters<ObjectStore['put']>) => {
+              tries++;
+              return away ? Promise.reject(new StoreUnavailableError('s3://b', 'put')) : store.put(...given);
+            },
+          },
+        }),
+    });
+    await using worker = await testWorker(downloadWorker, {
+      resources: { ...tools, metrics: createMetrics(new Registry()) },
+    });
+    await worker.send(taskOf(server.url()), { wait: false });
+    const beganAt = worker.clock.now();
+    const open = () => worker.worker.gauges().paused.breaker === 1;
+    while (!open() && worker.clock.now() - beganAt < 30_000) await worker.advance(250);
+    expect(open()).toBe(true);
+    expect(tries).toBe(10);
+    await worker.advance('20s');
+    expect(tries).toBe(10);
+    expect(worker.retries()).toEqual([]);
+    away = false;
+    await worker.advance('11s');
+    await worker.settle();
+    expect(worker.sent('results')).toEqual([expect.objectContaining({ status: 'completed', attempts: 1 })]);
+    expect(worker.retries()).toEqual([]);
   });
 
   test('lets expiry at ingest through to the result', async () => {

@@ -7,12 +7,13 @@ import { downloadsPending, downloadsResults, storeAccess } from '@weir/contracts
 import { defineWorker, HEADER, type KafkaRecord, rawStory } from '@weir/sdk';
 import { openStore } from '@weir/storage';
 import { downloadConfig } from './config.ts';
-import { type DownloadTools, download } from './download.ts';
+import { type Calls, type DownloadTools, download } from './download.ts';
 import { openFetcher } from './fetch.ts';
 import { FileTypes } from './file-types.ts';
 import { Guard } from './guard.ts';
 import { createMetrics, type DownloadMetrics } from './metrics.ts';
 import { outcomeLabel } from './outcome.ts';
+import { outlastStore } from './patience.ts';
 import { completed, failed } from './result.ts';
 
 /** What the handler works with; a test may bring its own. */
@@ -74,15 +75,11 @@ export const downloadWorker = defineWorker({
     metrics.started();
     let outcome = 'completed';
     try {
-      const file = await download(
-        record.value,
-        ctx.resources,
-        {
-          host: (host, work) => ctx.call('hosts', host, work),
-          blobs: (work) => ctx.call('blobs', work),
-        },
-        ctx.signal,
-      );
+      const calls: Calls = {
+        host: (host, work) => ctx.call('hosts', host, work),
+        blobs: (work) => ctx.call('blobs', work),
+      };
+      const file = await outlastStore(() => download(record.value, ctx.resources, calls, ctx.signal), ctx);
       await ctx.send('results', completed(record.value, file, about(record, record.attempt + 1, ctx.clock.now())));
     } catch (error) {
       outcome = outcomeLabel(error);
