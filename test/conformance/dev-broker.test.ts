@@ -1,6 +1,8 @@
+import { type Clock, silentLogger, systemClock } from '@weir/core';
 import { startBroker } from '@weir/dev-broker';
 import { expect, test } from 'vitest';
 import { BrokerUnreachableError } from '../../packages/sdk/src/errors.ts';
+import { kafkajsPort } from '../../packages/sdk/src/kafka/kafkajs.ts';
 import { until } from '../support/until.ts';
 import { assignerSuite } from './assigner-suite.ts';
 import { Bench } from './harness.ts';
@@ -87,5 +89,28 @@ test('a broker that refuses producer ids for a while delays records by little mo
     expect(end?.end).toBe(100);
   } finally {
     await bench.close();
+  }
+});
+
+test('a question that a broker takes and never answers is asked again by a new client', async () => {
+  const broker = await startBroker({ port: 0 });
+  const bench = new Bench({ brokers: broker.brokers, sessionTimeoutMs: 2_000, stop: () => broker.stop() });
+  // The wait for the answer is shortened; kafkajs's own, of 30 s, is not.
+  const clock: Clock = Object.create(systemClock, {
+    sleep: { value: (ms: number, signal?: AbortSignal) => systemClock.sleep(ms / 20, signal) },
+  });
+  const admin = kafkajsPort({ settings: bench.settings(), log: silentLogger, clock }).admin();
+  try {
+    await bench.createTopic(2);
+    let asked = 0;
+    broker.control('OffsetFetch', () => (++asked === 1 ? { delayMs: 600_000 } : undefined));
+    const since = performance.now();
+    expect(await admin.committed(bench.group, [bench.topic])).toHaveLength(2);
+    expect(asked).toBe(2);
+    expect(performance.now() - since).toBeLessThan(10_000);
+  } finally {
+    await admin.stop();
+    await bench.close();
+    await broker.stop();
   }
 });

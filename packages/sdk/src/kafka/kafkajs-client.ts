@@ -6,9 +6,10 @@
 import type { Clock, Logger } from '@weir/core';
 import kafkajs, { type Broker, type Kafka, type KafkaConfig, type LogEntry } from 'kafkajs';
 import type { KafkaSettings } from '../config.ts';
-import { onClusters } from './kafkajs-clusters.ts';
+import { failForgottenRequests } from './kafkajs-closing.ts';
+import { onClusters, onConnections } from './kafkajs-clusters.ts';
 import { type FrameWatch, Sockets } from './kafkajs-frames.ts';
-import { stopIdleTimers } from './kafkajs-idle.ts';
+import { stopIdleTimer } from './kafkajs-idle.ts';
 import { boundProducerIdRetries, RETRY } from './kafkajs-retry.ts';
 
 /** The class to build clients with: kafkajs's own, or a compatible fork's. */
@@ -47,7 +48,10 @@ export function createClient(options: {
     logCreator: () => (entry) => forward(options.log, entry),
   });
   onClusters(kafka, (cluster) => {
-    stopIdleTimers(cluster);
+    onConnections(cluster, (connection) => {
+      stopIdleTimer(connection);
+      failForgottenRequests(connection);
+    });
     boundProducerIdRetries(cluster);
   });
   return { kafka, sockets };
@@ -112,4 +116,20 @@ export async function within(clock: Clock, ms: number, work: Promise<unknown>): 
   const limit = clock.sleep(ms, done.signal).catch(() => undefined);
   await Promise.race([work.catch(() => undefined), limit]);
   done.abort();
+}
+
+export class NoAnswerError extends Error {}
+
+/** @throws NoAnswerError with this message when it takes longer; what becomes of the work then is nobody's concern */
+export async function inTime<T>(clock: Clock, ms: number, work: Promise<T>, message: string): Promise<T> {
+  const done = new AbortController();
+  const limit = clock.sleep(ms, done.signal).then(() => {
+    throw new NoAnswerError(message);
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    limit.catch(() => undefined);
+    done.abort();
+  }
 }

@@ -5,6 +5,7 @@ import { kafkajsPort } from './kafkajs.ts';
 import { createClient, type KafkaClass } from './kafkajs-client.ts';
 import { onClusters } from './kafkajs-clusters.ts';
 import { PRODUCER_RETRIES } from './kafkajs-retry.ts';
+import { SETTINGS } from './settings.fixture.ts';
 
 interface Queue {
   throttleCheckTimeoutId: unknown;
@@ -19,8 +20,6 @@ type InnerCluster = Cluster & {
     build(address: object): Promise<{ readonly pool: readonly { readonly requestQueue: Queue }[] }>;
   };
 };
-
-import { SETTINGS } from './settings.fixture.ts';
 
 const ours = () =>
   createClient({ settings: SETTINGS, log: silentLogger, retries: 3, Kafka: kafkajs.Kafka as KafkaClass }).kafka;

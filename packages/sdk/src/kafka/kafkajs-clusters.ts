@@ -12,11 +12,17 @@ import type { Cluster, Kafka } from 'kafkajs';
 export type OwnCluster = Cluster & {
   retry?: object;
   connectionPoolBuilder?: {
-    build?: (
-      ...address: readonly unknown[]
-    ) => Promise<{ readonly pool?: readonly { readonly requestQueue?: unknown }[] }>;
+    build?: (...address: readonly unknown[]) => Promise<{ readonly pool?: readonly OwnConnection[] }>;
   };
 };
+
+/** A connection to a broker, and what of it is changed for our clients. */
+export interface OwnConnection {
+  readonly host?: unknown;
+  readonly port?: unknown;
+  disconnect?: () => Promise<unknown>;
+  readonly requestQueue?: unknown;
+}
 
 type MakeCluster = (options: unknown) => OwnCluster;
 
@@ -29,6 +35,18 @@ export function onClusters(kafka: Kafka, each: (cluster: OwnCluster) => void): v
     const cluster = make(options);
     each(cluster);
     return cluster;
+  };
+}
+
+/** Every connection that a cluster makes from now on. */
+export function onConnections(cluster: OwnCluster, each: (connection: OwnConnection) => void): void {
+  const builder = cluster.connectionPoolBuilder;
+  const build = builder?.build;
+  if (!builder || typeof build !== 'function') return;
+  builder.build = async (...address) => {
+    const connections = await build.call(builder, ...address);
+    for (const connection of connections.pool ?? []) each(connection);
+    return connections;
   };
 }
 

@@ -14,7 +14,7 @@ import type { Cluster } from 'kafkajs';
 import { CommitFailedError, CommitFencedError } from '../errors.ts';
 import { METADATA_LIMIT } from '../metadata.ts';
 import type { PortContext } from './kafkajs.ts';
-import { type Coordinator, errorType } from './kafkajs-client.ts';
+import { type Coordinator, errorType, inTime } from './kafkajs-client.ts';
 import type { CommitEntry, TopicPartition } from './port.ts';
 
 /** Kafka takes about 1 MB of metadata in one request. */
@@ -96,17 +96,15 @@ export class Commits {
   async #send(entries: readonly CommitEntry[]): Promise<void> {
     const { context, group, identity, checkFence, seen } = this.#options;
     checkFence(entries);
-    const coordinator = await this.#findCoordinator().catch((error: unknown) => {
+    const coordinator = await this.#answered(this.#findCoordinator()).catch((error: unknown) => {
       throw new CommitFailedError(`no coordinator: ${describeError(error)}`, { cause: error });
     });
     checkFence(entries);
     const { generation, memberId } = identity();
     for (const entry of entries) this.#remember(entry);
     const sentMs = context.clock.monotonic();
-    const answered = new AbortController();
-    const limitMs = context.settings.sessionTimeoutMs;
     try {
-      await Promise.race([
+      await this.#answered(
         coordinator.offsetCommit({
           groupId: group,
           groupGenerationId: generation,
@@ -120,10 +118,7 @@ export class Commits {
             })),
           })),
         }),
-        context.clock.sleep(limitMs, answered.signal).then(() => {
-          throw new Error(`the broker did not answer within ${limitMs} ms`);
-        }),
-      ]);
+      );
     } catch (error) {
       const type = errorType(error);
       if (type !== undefined && FENCED.has(type)) {
@@ -137,11 +132,16 @@ export class Commits {
       }
       this.#coordinator = undefined;
       throw new CommitFailedError(describeError(error), { cause: error });
-    } finally {
-      answered.abort();
     }
     seen(sentMs);
     for (const entry of entries) this.#settle(entry);
+  }
+
+  /** kafkajs's own limit is longer than a session, and the next commit waits for this one. */
+  #answered<T>(answer: Promise<T>): Promise<T> {
+    const { clock, settings } = this.#options.context;
+    const limitMs = settings.sessionTimeoutMs;
+    return inTime(clock, limitMs, answer, `the broker did not answer within ${limitMs} ms`);
   }
 
   async #findCoordinator(): Promise<Coordinator> {

@@ -6,25 +6,14 @@
  *
  * If a connection looks different (another version, a fork), nothing is changed, and the only loss is that CPU time.
  */
-import type { OwnCluster } from './kafkajs-clusters.ts';
+import type { OwnConnection } from './kafkajs-clusters.ts';
 
 interface RequestQueue {
   readonly pending: readonly unknown[];
   scheduleCheckPendingRequests(): void;
 }
 
-export function stopIdleTimers(cluster: OwnCluster): void {
-  const builder = cluster.connectionPoolBuilder;
-  const build = builder?.build;
-  if (!builder || typeof build !== 'function') return;
-  builder.build = async (...address) => {
-    const connections = await build.call(builder, ...address);
-    for (const connection of connections.pool ?? []) armOnlyForWaiting(connection);
-    return connections;
-  };
-}
-
-function armOnlyForWaiting({ requestQueue }: { readonly requestQueue?: unknown }): void {
+export function stopIdleTimer({ requestQueue }: OwnConnection): void {
   const queue = requestQueue as RequestQueue | undefined;
   const arm = queue?.scheduleCheckPendingRequests;
   if (!queue || typeof arm !== 'function') return;

@@ -4,17 +4,28 @@
  * high watermark and never lies below a committed offset.
  *
  * It connects when it is first asked, repeats a question a few times when the cluster is in motion (a leader or
- * coordinator moved, a connection broke), and then says BrokerUnreachableError.
+ * coordinator moved, a connection broke), and then says BrokerUnreachableError. A question that gets no answer at all is
+ * asked with a new client.
  */
 import { describeError } from '@weir/core';
 import kafkajs, { type Cluster } from 'kafkajs';
 import { BrokerUnreachableError } from '../errors.ts';
 import type { PortContext } from './kafkajs.ts';
 import { clusterOnly } from './kafkajs-assigner.ts';
-import { type Client, type Coordinator, createClient, errorType } from './kafkajs-client.ts';
+import {
+  type Client,
+  type Coordinator,
+  createClient,
+  errorType,
+  inTime,
+  NoAnswerError,
+  within,
+} from './kafkajs-client.ts';
 import type { CommittedOffset, GroupDescription, StartPosition, TopicPartition } from './port.ts';
 
 const ATTEMPTS = 6;
+/** Of one attempt. kafkajs asks again by itself, under locks of its own; past this, another client asks. */
+const ANSWER_WITHIN_MS = 15_000;
 const METADATA_MAX_AGE_MS = 20_000;
 /** ListOffsets' special timestamps. */
 const EARLIEST = -2;
@@ -39,9 +50,15 @@ const CONNECTION_ERRORS =
   /KafkaJS(Connection|BrokerNotFound|RequestTimeout|LockTimeout|NumberOfRetries|GroupCoordinatorNotFound|MetadataNotLoaded|TopicMetadataNotLoaded|NoBrokerAvailable)/;
 
 export function isInMotion(error: unknown): boolean {
+  if (error instanceof NoAnswerError) return true;
   const type = errorType(error);
   if (type !== undefined) return IN_MOTION.has(type);
   return error instanceof Error && CONNECTION_ERRORS.test(error.name);
+}
+
+interface Made {
+  readonly client: Client;
+  readonly cluster: Cluster;
 }
 
 interface OffsetRow {
@@ -52,7 +69,7 @@ interface OffsetRow {
 
 export class Observer {
   readonly #context: PortContext;
-  #made: { client: Client; cluster: Cluster } | undefined;
+  #made: Made | undefined;
   readonly #closing = new AbortController();
 
   constructor(context: PortContext) {
@@ -194,42 +211,52 @@ export class Observer {
   }
 
   async #ask<T>(question: (cluster: Cluster) => Promise<T>): Promise<T> {
+    const { clock, settings } = this.#context;
     let waitMs = 50;
     for (let attempt = 1; ; attempt++) {
-      let cluster: Cluster | undefined;
+      const made = this.#client();
+      let connected = false;
       try {
-        cluster = await this.#connected();
-        return await question(cluster);
+        const answer = made.cluster.connect().then(() => {
+          connected = true;
+          return question(made.cluster);
+        });
+        return await inTime(clock, ANSWER_WITHIN_MS, answer, `no answer within ${ANSWER_WITHIN_MS} ms`);
       } catch (error) {
+        if (error instanceof NoAnswerError) this.#giveUp(made, error.message);
         if (this.#closing.signal.aborted || !isInMotion(error)) throw error;
         if (attempt >= ATTEMPTS) {
-          throw new BrokerUnreachableError(this.#context.settings.brokers, describeError(error), { cause: error });
+          throw new BrokerUnreachableError(settings.brokers, describeError(error), { cause: error });
         }
-        await this.#context.clock.sleep(waitMs, this.#closing.signal);
+        await clock.sleep(waitMs, this.#closing.signal);
         waitMs = Math.min(waitMs * 2, 1_000);
-        if (cluster === undefined) continue;
-        if (errorType(error) === 'UNKNOWN_TOPIC_OR_PARTITION') forgetTopics(cluster);
-        else await cluster.refreshMetadata().catch(() => undefined);
+        if (!connected || made !== this.#made) continue;
+        if (errorType(error) === 'UNKNOWN_TOPIC_OR_PARTITION') forgetTopics(made.cluster);
+        else await within(clock, ANSWER_WITHIN_MS, made.cluster.refreshMetadata());
       }
     }
   }
 
-  async #connected(): Promise<Cluster> {
-    if (!this.#made) {
-      let cluster: Cluster | undefined;
-      const client = createClient({ ...this.#context, retries: 2 });
-      client.kafka.consumer({
-        groupId: 'weir-observer',
-        readUncommitted: true,
-        allowAutoTopicCreation: false,
-        metadataMaxAge: METADATA_MAX_AGE_MS,
-        partitionAssigners: [clusterOnly((given) => (cluster = given))],
-      });
-      if (!cluster) throw new TypeError('this Kafka class gives its cluster to no partition assigner: Weir needs it');
-      this.#made = { client, cluster };
-    }
-    await this.#made.cluster.connect();
-    return this.#made.cluster;
+  #client(): Made {
+    if (this.#made) return this.#made;
+    let cluster: Cluster | undefined;
+    const client = createClient({ ...this.#context, retries: 2 });
+    client.kafka.consumer({
+      groupId: 'weir-observer',
+      readUncommitted: true,
+      allowAutoTopicCreation: false,
+      metadataMaxAge: METADATA_MAX_AGE_MS,
+      partitionAssigners: [clusterOnly((given) => (cluster = given))],
+    });
+    if (!cluster) throw new TypeError('this Kafka class gives its cluster to no partition assigner: Weir needs it');
+    this.#made = { client, cluster };
+    return this.#made;
+  }
+
+  /** Everybody else who waits for this client is told as well, and asks the next one. */
+  #giveUp(made: Made, reason: string): void {
+    if (this.#made === made) this.#made = undefined;
+    made.client.sockets.destroy(reason);
   }
 }
 

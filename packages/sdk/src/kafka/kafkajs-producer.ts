@@ -22,7 +22,7 @@ import type {
 import { ProduceFailedError } from '../errors.ts';
 import type { PortContext } from './kafkajs.ts';
 import { describeAccess } from './kafkajs-access.ts';
-import { type Client, createClient, errorType, within } from './kafkajs-client.ts';
+import { type Client, createClient, errorType, inTime, within } from './kafkajs-client.ts';
 import { PRODUCER_RETRIES } from './kafkajs-retry.ts';
 import { partitionOf } from './partitioner.ts';
 import type { Acknowledge, Producer, ProducerRecord } from './port.ts';
@@ -358,7 +358,14 @@ export class KafkajsProducer implements Producer {
         createPartitioner: () => (choice) => this.#partition(choice),
         retry: { retries: PRODUCER_RETRIES },
       });
-      this.#made = { client, producer, connecting: this.#connectWithin(producer) };
+      // What kafkajs repeats inside `connect` is not all bounded by its settings: past this, another client tries.
+      const connecting = inTime(
+        this.#context.clock,
+        CONNECT_TIMEOUT_MS,
+        producer.connect(),
+        `no connection within ${CONNECT_TIMEOUT_MS} ms`,
+      );
+      this.#made = { client, producer, connecting };
     }
     const made = this.#made;
     try {
@@ -369,20 +376,6 @@ export class KafkajsProducer implements Producer {
       throw error;
     }
     return made.producer;
-  }
-
-  /** What kafkajs repeats inside `connect` is not all bounded by its settings: past this, another client tries. */
-  async #connectWithin(producer: KafkaProducer): Promise<void> {
-    const done = new AbortController();
-    const limit = this.#context.clock.sleep(CONNECT_TIMEOUT_MS, done.signal).then(() => {
-      throw new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`);
-    });
-    try {
-      await Promise.race([producer.connect(), limit]);
-    } finally {
-      limit.catch(() => undefined);
-      done.abort();
-    }
   }
 
   /** kafkajs asks for every record of every try: a moment to learn the topic's partitions. */
