@@ -463,6 +463,24 @@ describe('what the signal says of age', () => {
     expect(ages()).toEqual([5_000, 0]);
   });
 
+  test.each(['partition', 'key'] as const)('is told by %s order also while every lane is held', async (order) => {
+    const slow = defineWorker({
+      name: 'slow',
+      consumes: words,
+      order,
+      concurrency: { fixed: 4 },
+      handle: (_record, ctx) => ctx.clock.sleep(60_000),
+    });
+    await using t = await testWorker(slow);
+    for (const text of ['in hand', 'next', 'last']) {
+      await t.send({ text }, { partition: 0, key: 'k', wait: false });
+      await t.clock.advance(5_000);
+    }
+    const [signal] = t.worker.signals();
+    expect(signal!.sentAt - signal!.oldestAt!).toBe(10_000);
+    expect(t.worker.gauges().partitions[0]).toMatchObject({ lag: 3, lagSeconds: 10 });
+  });
+
   test('is what a scrape shows of each partition, and 0 where there is no backlog', async () => {
     const slow = defineWorker({
       name: 'slow',

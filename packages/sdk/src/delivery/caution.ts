@@ -186,6 +186,15 @@ export class Caution implements Lanes {
     return this.#cleared.peek();
   }
 
+  get upNext(): Delivery | undefined {
+    let first = this.lanes.upNext;
+    for (const queue of [this.#cleared, this.#returned, this.#among, this.#alone]) {
+      const next = queue.peek();
+      if (next !== undefined && (first === undefined || next.offset < first.offset)) first = next;
+    }
+    return first;
+  }
+
   release(delivery: Delivery): void {
     this.lanes.release(delivery);
   }

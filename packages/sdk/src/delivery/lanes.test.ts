@@ -52,6 +52,22 @@ describe('lanes', () => {
     expect(owned.next()?.offset).toBe(1);
   });
 
+  test.each([
+    'none',
+    'partition',
+    'key',
+  ] as const)('%s: whose turn is next is known, whether its lane is free or not', (order) => {
+    const owned = partition(order);
+    expect(owned.upNext).toBeUndefined();
+    for (const [offset, key] of ['a', 'b', 'b', 'a'].entries()) push(owned, offset, key);
+    expect(owned.upNext?.offset).toBe(0);
+    const held: Delivery[] = [];
+    for (let next = owned.next(); next !== undefined; next = owned.next()) held.push(next);
+    expect(owned.upNext?.offset).toBe({ none: undefined, partition: 1, key: 2 }[order]);
+    for (const each of held) owned.lanes.release(each);
+    expect(owned.upNext?.offset).toBe({ none: undefined, partition: 1, key: 3 }[order]);
+  });
+
   test('key: keys run beside each other, a key never beside itself, records without a key freely', () => {
     const owned = partition('key');
     push(owned, 0, 'a');

@@ -27,6 +27,8 @@ export interface Lanes {
   next(): Delivery | undefined;
   /** What `next` would give, held by nobody yet. */
   peek(): Delivery | undefined;
+  /** The record whose turn is next: what `next` would give or, while all lanes are held, the first behind them. */
+  readonly upNext: Delivery | undefined;
   release(delivery: Delivery): void;
   /** Whether `next` would give one. */
   readonly runnable: boolean;
@@ -81,6 +83,9 @@ class Unordered implements Lanes {
   peek(): Delivery | undefined {
     return this.#queue.peek();
   }
+  get upNext(): Delivery | undefined {
+    return this.#queue.peek();
+  }
   release(): void {}
   get widest(): number {
     return this.width;
@@ -109,6 +114,9 @@ class ByPartition implements Lanes {
   }
   peek(): Delivery | undefined {
     return this.#held ? undefined : this.#queue.peek();
+  }
+  get upNext(): Delivery | undefined {
+    return this.#queue.peek();
   }
   release(): void {
     this.#held = false;
@@ -166,6 +174,17 @@ class ByKey implements Lanes {
 
   peek(): Delivery | undefined {
     return this.#free.peek()?.queue.peek();
+  }
+
+  /** Looks at every lane only while all are held, and so no more than there are records in hand. */
+  get upNext(): Delivery | undefined {
+    let first = this.peek();
+    if (first !== undefined || this.#queued === 0) return first;
+    for (const { queue } of this.#lanes.values()) {
+      const next = queue.peek();
+      if (next !== undefined && (first === undefined || next.offset < first.offset)) first = next;
+    }
+    return first;
   }
 
   release(delivery: Delivery): void {

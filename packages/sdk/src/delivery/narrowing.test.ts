@@ -299,6 +299,9 @@ describe('records that have the process to themselves hold up the others for a m
     await using w = await thirdStart([90, 0]);
     await w.pass(59);
     expect([...w.called.keys()]).toEqual([0]);
+    // Those that wait are told with their age.
+    const [signal] = w.worker.worker.signals();
+    expect(signal!.sentAt - signal!.oldestAt!).toBeGreaterThanOrEqual(59_000);
     await w.pass(3);
     expect(w.fresh()).toBe(FRESH);
     expect(w.handled.has(0)).toBe(false);

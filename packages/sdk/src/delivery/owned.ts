@@ -130,6 +130,11 @@ export class Owned implements TopicPartition {
     return this.again.peek() ?? this.lanes.peek();
   }
 
+  /** The record whose turn is next, also while its lane is held or it may not start yet. */
+  get upNext(): Delivery | undefined {
+    return this.again.peek() ?? this.lanes.upNext;
+  }
+
   /** Records waiting for their turn. */
   get queued(): number {
     return this.lanes.queued + this.again.size;

@@ -38,7 +38,7 @@ export function readGauges(sources: GaugeSources): WorkerGauges {
 }
 
 function partitionGauges(owned: Owned, { meter, limiter, clock }: GaugeSources): WorkerGauges['partitions'][number] {
-  const first = owned.peek();
+  const first = owned.upNext;
   const lag = Math.max(0, owned.end - owned.ledger.watermark);
   const { limit } = limiter;
   // By the lanes that the signal tells: those of this very moment are none between two records.

@@ -69,7 +69,7 @@ export class Signals {
       doneAhead: owned.ledger.doneAhead,
       deferred: owned.deferred,
       dueAt: owned.deferred > 0 && owned.held === 0 ? owned.firstDueAt : undefined,
-      oldestAt: owned.peek()?.timestamp ?? (owned.ledger.next >= owned.end ? Number.POSITIVE_INFINITY : undefined),
+      oldestAt: owned.upNext?.timestamp ?? (owned.ledger.next >= owned.end ? Number.POSITIVE_INFINITY : undefined),
     });
   }
 
