@@ -43,6 +43,9 @@ function commit(offset: number, at: number, more: Partial<Commit> = {}): Commit 
     partition: 0,
     offset,
     ahead: [],
+    writer: 'w1',
+    left: false,
+    suspects: '',
     stored: true,
     at,
     ...more,
@@ -237,21 +240,21 @@ describe('what breaks one', () => {
     expect(rulesOf(story({ subjects, rows: undefined })), 'nobody has looked').toEqual([]);
   });
 
-  test('accused: a dead letter for three deaths, when not so many had it in hand', () => {
+  test('accused: a dead letter for three deaths, when not so many owners died', () => {
     const dead = { ...sent(0, 50), kind: 'dead' as const, suspected: true };
-    const owner = (process: string, ...events: LoggedEvent[]) => ({ process, subject: 'keys', events });
-    const died = [owner('p1', assigned(3)), owner('p2', assigned(10)), owner('p3', assigned(20))];
-    const last = owner('p4', assigned(30));
-    const of = (...processes: History['processes'][number][]) =>
-      rulesOf(story({ consequences: [dead, sent(1, 8)], processes }));
-    expect(of(...died, last)).toEqual([]);
-    expect(of(...died.slice(1), last)).toEqual([['accused', 'r0']]);
-    const left = owner('p1', assigned(3), revoked(9));
-    expect(of(left, ...died.slice(1), last), 'one of them left in order').toEqual([['accused', 'r0']]);
-    const woke = owner('p1', assigned(3), revoked(12));
-    expect(of(woke, ...died.slice(1), last), 'nobody knew that it would come back').toEqual([]);
-    const before = owner('p1', assigned(-9));
-    expect(of(before, owner('p2', assigned(0.5)), ...died.slice(2), last), 'it was not there yet').toEqual([
+    const by = (writer: string, at: number, more: Partial<Commit> = {}) => commit(0, at, { writer, ...more });
+    const of = (...commits: Commit[]) => rulesOf(story({ consequences: [dead, sent(1, 8)], commits }));
+    const died = [by('w1', 10), by('w2', 20), by('w3', 30)];
+    expect(of(...died, by('w4', 40))).toEqual([]);
+    expect(of(...died)).toEqual([['accused', 'r0']]);
+    expect(of(by('w1', 10, { left: true }), ...died.slice(1), by('w4', 40))).toEqual([['accused', 'r0']]);
+    expect(of(...died, by('w4', 40), by('w1', 45, { partition: 1, generation: 9 })), 'one of them was away').toEqual([
+      ['accused', 'r0'],
+    ]);
+    expect(of(...died, by('w4', 40), by('w1', 55, { partition: 1, generation: 9 })), 'nobody knew that it would come back').toEqual(
+      [],
+    );
+    expect(of(by('w0', -20), by('w1', 0.5), ...died.slice(2), by('w4', 40)), 'it was not there yet').toEqual([
       ['accused', 'r0'],
     ]);
     expect(rulesOf(story({ consequences: [{ ...dead, suspected: false }, sent(1, 8)] })), 'its handler failed').toEqual(

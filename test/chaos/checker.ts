@@ -15,8 +15,8 @@
  *   overlap       within a term, two calls of one lane were under way at the same time
  *   excess        a record was handled again that its former owner had finished long before a later commit, which did not say so
  *   unowned       a handler began for a partition that its process had not been given
- *   accused       a record is a dead letter for what processes died of, although fewer than three owners of its partition ended
- *                 uncleanly since it was there
+ *   accused       a record is a dead letter for what processes died of, although fewer than three owners of its partition died,
+ *                 or left without a word, since it was there
  *   row           a record is not in the table exactly once
  *
  * A term is one ownership of a partition by one process, from `assigned` to `revoked`.
@@ -313,35 +313,29 @@ function checkRows(history: History, rows: NonNullable<History['rows']>, found: 
 const DEATHS = 3;
 
 /**
- * An end is unclean when the partition has its next owner before the last one has given it up. One that had finished the
- * record counts too: what it did not commit, nobody knows of.
+ * An end is unclean when the next owner commits although the last one had not said that it leaves; unless that one is heard of
+ * again, which shows that it was away.
  */
 function checkAccused(history: History, { subject, id, at }: Consequence, found: Found): void {
-  const places = history.records.filter((record) => record.subject === subject && record.id === id);
+  const buriedAt = at ?? Number.POSITIVE_INFINITY;
+  const stored = history.commits.filter((commit) => commit.stored && commit.at <= buriedAt);
+  const heardOf = new Map(stored.map((commit) => [commit.writer, commit.at]));
   let most = 0;
-  for (const { topic, partition, at: appended = 0 } of places) {
-    const terms: { from: number; revoked: number }[] = [];
-    for (const { events } of history.processes) {
-      let term: (typeof terms)[number] | undefined;
-      for (const event of events) {
-        if (event.e === 'dying' || event.topic !== topic || event.partition !== partition) continue;
-        if (event.e === 'assigned') {
-          term = { from: event.t, revoked: Number.POSITIVE_INFINITY };
-          terms.push(term);
-        } else if (event.e === 'revoked' && term !== undefined) term.revoked = event.t;
-      }
-    }
-    terms.sort((a, b) => a.from - b.from);
-    const ended = terms.filter(({ revoked }, number) => {
-      const next = terms[number + 1]?.from ?? Number.POSITIVE_INFINITY;
-      return appended < next && next <= (at ?? next) && next < revoked;
+  for (const { topic, partition, at: appended = 0 } of history.records.filter(
+    (record) => record.subject === subject && record.id === id,
+  )) {
+    const commits = stored.filter((commit) => commit.topic === topic && commit.partition === partition);
+    const ends = commits.filter((commit, number) => {
+      const next = commits[number + 1];
+      if (next === undefined || next.writer === commit.writer || commit.left) return false;
+      return appended < next.at && heardOf.get(commit.writer)! < next.at;
     });
-    most = Math.max(most, ended.length);
+    most = Math.max(most, ends.length);
   }
   if (most < DEATHS)
     found(
       'accused',
-      `${id} is a dead letter for ${DEATHS} deaths, but only ${most} owners ended uncleanly since it was there`,
+      `${id} is a dead letter for ${DEATHS} deaths, but only ${most} owners died since it was there`,
       id,
     );
 }

@@ -6,6 +6,7 @@ import { type Broker, CODES, startBroker } from '@weir/dev-broker';
 import { decodeMetadata, type TopicSpec } from '@weir/sdk';
 import kafkajs, { type Admin, Kafka, logLevel } from 'kafkajs';
 import { decodeSkipMap } from '../../packages/sdk/src/delivery/skip-map.ts';
+import { decodeSuspicion, type Suspicion } from '../../packages/sdk/src/delivery/suspicion.ts';
 import { startKafka } from '../support/kafka.ts';
 import type { Commit, Generation } from './history.ts';
 import { startProxy } from './proxy.ts';
@@ -34,10 +35,24 @@ export interface Cluster {
 const NODES = 2;
 const POLL_MS = 150;
 
-function aheadOf(offset: number, metadata: string): Commit['ahead'] {
+type Told = Pick<Commit, 'ahead' | 'writer' | 'left' | 'suspects'>;
+
+/** What the metadata beside an offset tells. */
+function toldBy(offset: number, metadata: string): Told {
   const decoded = decodeMetadata(metadata, offset);
-  if (decoded.ignored !== undefined) return [];
-  return decodeSkipMap(offset, decoded.skipMap) ?? [];
+  if (decoded.ignored !== undefined) return { ahead: [], writer: '', left: false, suspects: '' };
+  const suspicion = decodeSuspicion(decoded.suspects, offset);
+  return {
+    ahead: decodeSkipMap(offset, decoded.skipMap) ?? [],
+    writer: decoded.signal.writer,
+    left: decoded.owner === 'left',
+    suspects: suspicion === undefined ? '' : describe(suspicion),
+  };
+}
+
+function describe({ until, ends, suspects }: Suspicion): string {
+  const listed = suspects.map((one) => `${one.offset}${one.inFlight ? '*' : ''} x ${one.strikes}`);
+  return `to ${until - 1} since ${ends.map(({ writer }) => writer).join(', ')}: ${listed.join(', ')}`;
 }
 
 const quietClient = (brokers: readonly string[]) =>
@@ -53,9 +68,9 @@ export async function startDevCluster(): Promise<Cluster> {
     'offset:committed',
     ({ group, memberId, generationId, topic, partition, offset, metadata, errorCode }) => {
       const stored = errorCode === CODES.NONE;
-      const ahead = stored ? aheadOf(offset, metadata) : [];
+      const told = toldBy(offset, stored ? metadata : '');
       const at = nowMs();
-      const commit = { group, memberId, generation: generationId, topic, partition, offset, ahead, stored, at };
+      const commit = { group, memberId, generation: generationId, topic, partition, offset, ...told, stored, at };
       commits.push(commit);
       cluster.onCommit?.(commit);
     },
@@ -139,7 +154,6 @@ export async function startRealCluster(): Promise<Cluster | undefined> {
         if (Number(offset) < 0 || last.get(`${topic}/${partition}`) === seen) continue;
         last.set(`${topic}/${partition}`, seen);
         const at = Number(offset);
-        const ahead = aheadOf(at, metadata ?? '');
         commits.push({
           group,
           memberId: '?',
@@ -147,7 +161,7 @@ export async function startRealCluster(): Promise<Cluster | undefined> {
           topic,
           partition,
           offset: at,
-          ahead,
+          ...toldBy(at, metadata ?? ''),
           stored: true,
           at: nowMs(),
         });

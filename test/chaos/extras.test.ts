@@ -37,7 +37,20 @@ function call(e: 'begin' | 'done', offset: number, t: number): LoggedEvent {
 const handled = (offset: number, from: number, to: number) => [call('begin', offset, from), call('done', offset, to)];
 
 function commit(offset: number, at: number, more: Partial<Commit> = {}): Commit {
-  return { group: 'g', memberId: 'm', generation: 1, ...AT, offset, ahead: [], stored: true, at, ...more };
+  return {
+    group: 'g',
+    memberId: 'm',
+    generation: 1,
+    ...AT,
+    offset,
+    ahead: [],
+    writer: 'w1',
+    left: false,
+    suspects: '',
+    stored: true,
+    at,
+    ...more,
+  };
 }
 
 function fault(name: FaultName, at: number, hit?: string, subject = 'tasks'): Fault {

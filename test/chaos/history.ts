@@ -47,6 +47,12 @@ export interface Commit {
   readonly offset: number;
   /** Offsets at or above `offset` that the metadata calls done: [from, to). */
   readonly ahead: readonly { readonly from: number; readonly to: number }[];
+  /** The start of a process that wrote it, as the metadata names it; '' when it does not. */
+  readonly writer: string;
+  /** It says that its owner leaves in order. */
+  readonly left: boolean;
+  /** What it holds under suspicion, for people; '' when nothing is. */
+  readonly suspects: string;
   readonly stored: boolean;
   readonly at: number;
 }

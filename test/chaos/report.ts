@@ -75,9 +75,15 @@ export function timeline(history: History, { id }: Violation): string[] {
   for (const commit of history.commits) {
     if (!partitions.has(`${commit.topic}/${commit.partition}`)) continue;
     const ahead = commit.ahead.map((range) => `${range.from}-${range.to - 1}`).join(' ');
+    const more = [
+      ahead === '' ? '' : `, done ahead ${ahead}`,
+      ` by ${commit.memberId} gen ${commit.generation}`,
+      commit.left ? ', leaving' : '',
+      commit.suspects === '' ? '' : `, suspects ${commit.suspects}`,
+    ];
     lines.push({
       at: commit.at,
-      text: `commit ${commit.stored ? '' : 'REFUSED '}${commit.topic}/${commit.partition} to ${commit.offset}${ahead === '' ? '' : `, done ahead ${ahead}`} by ${commit.memberId} gen ${commit.generation}`,
+      text: `commit ${commit.stored ? '' : 'REFUSED '}${commit.topic}/${commit.partition} to ${commit.offset}${more.join('')}`,
     });
   }
   for (const fault of history.faults) lines.push({ at: fault.at, text: `* ${fault.text}` });
