@@ -10,6 +10,7 @@ import { failForgottenRequests } from './kafkajs-closing.ts';
 import { onClusters, onConnections } from './kafkajs-clusters.ts';
 import { type FrameWatch, Sockets } from './kafkajs-frames.ts';
 import { stopIdleTimer } from './kafkajs-idle.ts';
+import { writeProducesOf } from './kafkajs-produce.ts';
 import { boundProducerIdRetries, RETRY } from './kafkajs-retry.ts';
 
 /** The class to build clients with: kafkajs's own, or a compatible fork's. */
@@ -53,6 +54,7 @@ export function createClient(options: {
       failForgottenRequests(connection);
     });
     boundProducerIdRetries(cluster);
+    writeProducesOf(cluster);
   });
   return { kafka, sockets };
 }

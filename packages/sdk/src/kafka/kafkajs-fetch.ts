@@ -8,12 +8,12 @@
  * the fetch had been cut off before it, and so asked for once more: what was changed on its way comes right. If it does not
  * fit then either, it cannot be read, and is reported and stepped over like any other such batch.
  *
- * The way in is the `Cluster` that kafkajs hands to partition assigners: its brokers look their requests up in a method
- * that can be replaced, for this one client; other clients in the process are left alone. If a broker has no such method
- * (a fork), or a log holds messages of before Kafka 0.11, kafkajs reads the fetch itself.
+ * The way in is the `Cluster` that kafkajs hands to partition assigners (kafkajs-requests.ts). If a broker has none (a fork),
+ * or a log holds messages of before Kafka 0.11, kafkajs reads the fetch itself.
  */
 import { describeError } from '@weir/core';
-import kafkajs, { type Broker, type Cluster } from 'kafkajs';
+import kafkajs, { type Cluster } from 'kafkajs';
+import { type Protocol, replaceRequests } from './kafkajs-requests.ts';
 import { unreadableReason } from './kafkajs-unreadable.ts';
 import { isAbortMarker, isSound, MAGIC, MAGIC_AT, type RecordBatch, readBatches } from './record-batch.ts';
 
@@ -43,51 +43,15 @@ interface Transaction {
   readonly firstOffset: number;
 }
 
-interface Protocol {
-  readonly request: { readonly apiVersion: number };
-  readonly response: { decode(data: Buffer): Promise<unknown>; parse(data: unknown): Promise<unknown> };
-}
-type MakeProtocol = (request: unknown) => Protocol;
-type LookUp = (apiKey: number, definition: unknown) => MakeProtocol;
-type InnerBroker = Broker & { lookupRequest?: LookUp };
-
 /** Batches whose checksum did not fit, by their place: they have been asked for once more. */
 export type Doubts = Set<string>;
 
 const FETCH = 1;
-const watched = new WeakSet<object>();
 
 /** From now on the cluster's fetches are read here. */
 export function readFetchesOf(cluster: Cluster): void {
-  if (watched.has(cluster)) return;
-  watched.add(cluster);
-  const { findBroker } = cluster;
   const doubts: Doubts = new Set();
-  cluster.findBroker = async (node) => {
-    const broker = await findBroker.call(cluster, node);
-    readFetchesBy(broker, doubts);
-    return broker;
-  };
-}
-
-function readFetchesBy(broker: InnerBroker, doubts: Doubts): void {
-  if (watched.has(broker)) return;
-  watched.add(broker);
-  let lookUp = broker.lookupRequest;
-  if (typeof lookUp !== 'function') return;
-  const ours: LookUp = (apiKey, definition) => {
-    const make = lookUp!(apiKey, definition);
-    return apiKey === FETCH ? (request) => readHere(make(request), doubts) : make;
-  };
-  // kafkajs sets it anew with every connection.
-  Object.defineProperty(broker, 'lookupRequest', {
-    configurable: true,
-    enumerable: true,
-    get: () => ours,
-    set: (value: LookUp) => {
-      lookUp = value;
-    },
-  });
+  replaceRequests(cluster, FETCH, (made) => readHere(made, doubts));
 }
 
 function readHere(protocol: Protocol, doubts: Doubts): Protocol {
