@@ -15,9 +15,10 @@ import { EventEmitter } from 'node:events';
 import type { Cancel, Clock } from '@weir/core';
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { BreakerSettings, Resolved } from '../config.ts';
-import { DependencyDownError, RetryableError } from '../errors.ts';
+import { DependencyDownError } from '../errors.ts';
 import type { BreakerState } from '../metrics.ts';
-import { Breaker, type Outcome, WINDOW_BUCKETS } from './breaker.ts';
+import { Breaker, WINDOW_BUCKETS } from './breaker.ts';
+import { type CallTools, DependencyCall } from './dependency-call.ts';
 
 export interface DependencyMoved {
   readonly dependency: string;
@@ -92,6 +93,7 @@ export class Dependencies extends EventEmitter<DependencyEvents> {
   readonly #settings: BreakerSettings;
   readonly #units = new Map<string, Map<string | undefined, Unit>>();
   readonly #origins = new WeakMap<object, Origin>();
+  readonly #tools: CallTools;
   readonly #timers: Cancel[];
   #concurrency: number;
 
@@ -100,6 +102,13 @@ export class Dependencies extends EventEmitter<DependencyEvents> {
     this.#options = options;
     this.#settings = options.breaker ?? DEFAULT_BREAKER;
     this.#concurrency = options.concurrency;
+    this.#tools = {
+      clock: options.clock,
+      isTransient: options.isTransient,
+      failed: (error, { dependency, key }) => {
+        if (typeof error === 'object' && error !== null) this.#origins.set(error, { dependency, key });
+      },
+    };
     for (const name of Object.keys(options.dependencies)) this.#units.set(name, new Map());
     // A worker without dependencies needs no timers.
     this.#timers =
@@ -143,11 +152,10 @@ export class Dependencies extends EventEmitter<DependencyEvents> {
     const unit = this.#unit(dependency, key);
     if (unit.breaker.state === 'open') throw new DependencyDownError(dependency, key);
     unit.calls += 1;
+    const call = new DependencyCall(unit, work, outer, this.#tools);
+    void unit.bulkhead(() => call.start());
     try {
-      return await aborted(
-        outer,
-        unit.bulkhead(() => this.#run(unit, work, outer)),
-      );
+      return await call.result;
     } finally {
       unit.calls -= 1;
       unit.usedAt = this.#options.clock.monotonic();
@@ -191,42 +199,6 @@ export class Dependencies extends EventEmitter<DependencyEvents> {
   stop(): void {
     for (const cancel of this.#timers.splice(0)) cancel();
     for (const units of this.#units.values()) for (const unit of units.values()) unit.breaker.stop();
-  }
-
-  async #run<T>(unit: Unit, work: (signal: AbortSignal) => Promise<T>, outer: AbortSignal): Promise<T> {
-    outer.throwIfAborted();
-    const permit = unit.breaker.enter();
-    if (!permit) throw new DependencyDownError(unit.dependency, unit.key);
-    // Not AbortSignal.any: its weak references cost more than all the rest of a call.
-    const ending = new AbortController();
-    const follow = () => ending.abort(outer.reason);
-    outer.addEventListener('abort', follow, { once: true });
-    let late: RetryableError | undefined;
-    const cancel = this.#options.clock.after(unit.timeoutMs, () => {
-      late = new RetryableError(
-        `dependency "${unit.dependency}"${unit.key === undefined ? '' : ` (${unit.key})`} did not answer within ${unit.timeoutMs} ms`,
-      );
-      ending.abort(late);
-    });
-    let outcome: Outcome = 'void';
-    try {
-      const result = await aborted(ending.signal, work(ending.signal));
-      outcome = 'ok';
-      return result;
-    } catch (error) {
-      if (outer.aborted) throw outer.reason;
-      // Work that obeyed its signal throws an abort of its own making: the timeout is what happened.
-      const failure = late ?? error;
-      const transient = late !== undefined || this.#options.isTransient(failure);
-      outcome = failure instanceof DependencyDownError ? 'void' : transient ? 'failed' : 'ok';
-      if (outcome === 'failed' && typeof failure === 'object' && failure !== null)
-        this.#origins.set(failure, { dependency: unit.dependency, key: unit.key });
-      throw failure;
-    } finally {
-      cancel();
-      outer.removeEventListener('abort', follow);
-      unit.breaker.leave(permit, outcome);
-    }
   }
 
   #unit(dependency: string, key: string | undefined): Unit {
@@ -293,23 +265,4 @@ export class Dependencies extends EventEmitter<DependencyEvents> {
   #emitMoved(event: Omit<DependencyMoved, 'at'>): void {
     this.emit('dependency:moved', { ...event, at: this.#options.clock.now() });
   }
-}
-
-/** Settles as `promise`, or rejects with the signal's reason when that comes first. */
-function aborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(
-      (value) => {
-        signal.removeEventListener('abort', onAbort);
-        resolve(value);
-      },
-      (error) => {
-        signal.removeEventListener('abort', onAbort);
-        reject(error);
-      },
-    );
-  });
 }
