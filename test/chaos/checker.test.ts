@@ -251,9 +251,10 @@ describe('what breaks one', () => {
     expect(of(...died, by('w4', 40), by('w1', 45, { partition: 1, generation: 9 })), 'one of them was away').toEqual([
       ['accused', 'r0'],
     ]);
-    expect(of(...died, by('w4', 40), by('w1', 55, { partition: 1, generation: 9 })), 'nobody knew that it would come back').toEqual(
-      [],
-    );
+    expect(
+      of(...died, by('w4', 40), by('w1', 55, { partition: 1, generation: 9 })),
+      'nobody knew that it would come back',
+    ).toEqual([]);
     expect(of(by('w0', -20), by('w1', 0.5), ...died.slice(2), by('w4', 40)), 'it was not there yet').toEqual([
       ['accused', 'r0'],
     ]);

@@ -134,6 +134,10 @@ describe('excess', () => {
   test('is none while the commit may have been put together before the acknowledgement came', () => {
     expect(excesses(3_000, () => 25)).toEqual([]);
     expect(excesses(8_000, () => 6_000)).toEqual([]);
+    expect(
+      excesses(8_000, () => 5),
+      'what an earlier owner sent',
+    ).toEqual([]);
   });
 
   test('cannot be seen where the cluster does not tell when something was stored', () => {

@@ -7,7 +7,7 @@
  *
  * Every change of hands is put down to the fault before it, so that a run can say what each kind of fault costs.
  */
-import type { Commit, Fault, History, LogRecord } from './history.ts';
+import type { Commit, Fault, History } from './history.ts';
 import type { FaultName } from './schedule.ts';
 
 export interface Takeover {
@@ -68,7 +68,7 @@ export function takeovers(history: History): { takeovers: Takeover[]; excesses: 
         if (!next.records.has(offset)) continue;
         counted.extras++;
         if (!isDone || from === undefined || from.at < former.since) continue;
-        const settled = settledAt.get(`${partition}/${offset}`);
+        const settled = settledAt.get(`${partition}/${offset}`)?.find((each) => each >= record.begun);
         // On a cluster without a journal a commit is seen when it is asked for, long after it was put together: nothing to hold against.
         if (settled === undefined) continue;
         const finished = Math.max(record.done!, settled);
@@ -88,19 +88,21 @@ function isCalledDone(commit: Commit | undefined, offset: number): boolean {
   return offset < commit.offset || commit.ahead.some(({ from, to }) => from <= offset && offset < to);
 }
 
-/** When the first consequence of each place was in the broker, where that is known. */
-function settlements(history: History): ReadonlyMap<string, number> {
-  const first = new Map<string, number>();
+/** When the consequences of each place were in the broker, where that is known; each handling has its own. */
+function settlements(history: History): ReadonlyMap<string, readonly number[]> {
+  const known = new Map<string, number[]>();
   for (const { subject, id, at } of history.consequences) {
-    const known = first.get(`${subject} ${id}`);
-    if (at !== undefined && (known === undefined || at < known)) first.set(`${subject} ${id}`, at);
+    if (at === undefined) continue;
+    const times = known.get(`${subject} ${id}`);
+    if (times === undefined) known.set(`${subject} ${id}`, [at]);
+    else times.push(at);
   }
-  const placeOf = ({ topic, partition, offset }: LogRecord) => `${topic}/${partition}/${offset}`;
+  for (const times of known.values()) times.sort((a, b) => a - b);
   return new Map(
-    history.records.flatMap((record) => {
-      const at = first.get(`${record.subject} ${record.id}`);
-      return at === undefined ? [] : [[placeOf(record), at] as const];
-    }),
+    history.records.map(({ subject, id, topic, partition, offset }) => [
+      `${topic}/${partition}/${offset}`,
+      known.get(`${subject} ${id}`) ?? [],
+    ]),
   );
 }
 

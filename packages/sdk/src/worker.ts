@@ -299,6 +299,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
         const topics = resolved.consumes.map((each) => each.name);
         return seenAlive(ends, { admin: this.#admin, group: resolved.group, topics, self: writer, clock, log });
       },
+      returnsWithinMs: resolved.kafka.sessionTimeoutMs,
     });
     this.#holdings = new Holdings({
       resolved,

@@ -131,7 +131,8 @@ class World {
             },
           });
     this.current = await testWorker(worker as never, { clock: this.clock, kafka: this.kafka });
-    for (let at = 0; at < 10 && alive(); at++) await this.current!.advance('1s');
+    // Nobody is buried within the first session.
+    for (let at = 0; at < 60 && alive(); at++) await this.current!.advance('1s');
     return alive();
   }
 
@@ -193,8 +194,13 @@ test('an owner that turns out to be alive takes its strike back: the record runs
   const admin = world.kafka.admin();
   const [left] = await admin.committed('', ['xact.items']);
   const { signal } = decodeMetadata(left!.metadata, left!.offset);
-  // The first owner was stopped for a while, and commits for what it owns now.
-  const back = () => encodeMetadata({ ...signal!, offset: 0, sentAt: world.clock.now() + 1 });
+  // The first owner was cut off for a while. Some seconds after the third death it commits for what it owns now.
+  let thirdDeathAt = Number.POSITIVE_INFINITY;
+  const isBack = () => {
+    if (world.deaths === 3) thirdDeathAt = Math.min(thirdDeathAt, world.clock.now());
+    return world.clock.now() >= thirdDeathAt + 5_000;
+  };
+  const back = () => encodeMetadata({ ...signal!, offset: 0, sentAt: isBack() ? world.clock.now() + 1 : 0 });
   world.kafka.admin = () => ({
     ...admin,
     committed: async (group, topics) => [
@@ -348,7 +354,7 @@ describe('records that have the process to themselves hold up the others for a m
     const narrowing = new Narrowing({
       ...{ fair, clock, log: silentLogger, metrics: { poisoned: () => undefined } },
       ...{ writeAhead: async () => true, mayStart: () => true, room: () => 8, pump: () => undefined },
-      ...{ bury: () => undefined, alive: async () => [] },
+      ...{ bury: () => undefined, alive: async () => [], returnsWithinMs: 10_000 },
       // A handler of another partition, which does not end.
       atWork: () => 1,
     });

@@ -6,7 +6,8 @@
  *      Whoever dies then has its third strike for a good reason; an innocent record comes out of it finished, also when it
  *      was the sum of many that the memory could not hold.
  *   2. A record with three is buried the same way, alone and written down, since decoding it or `onDeadLetter` may be what
- *      kills; with four, it is buried unread.
+ *      kills; with four, it is buried unread. Not before the last owner has had the time to be heard of again: a connection
+ *      that broke looks like a death.
  *   3. Only then do those with fewer strikes start, among others, a group on each commit (pace.ts).
  *
  * The process belongs to the lonely for a minute in all. After that (handlers of many seconds, dozens of suspects) the
@@ -40,6 +41,8 @@ export interface NarrowingOptions {
   readonly bury: (delivery: Delivery, error: RecordPoisonousError, read: boolean) => void;
   /** Which of these owners have been seen alive since: they were away, not dead. */
   readonly alive: (ends: readonly End[]) => Promise<readonly End[]>;
+  /** Nobody is buried sooner than this after a partition was taken over: an owner that was only away may be heard of. */
+  readonly returnsWithinMs: number;
 }
 
 /** How long the suspects may have the process to themselves, all together. */
@@ -47,7 +50,8 @@ const ALONE_FOR_MS = 60_000;
 
 export class Narrowing {
   readonly #options: NarrowingOptions;
-  readonly #careful = new Set<Owned>();
+  /** And since when they are this member's, monotonic ms. */
+  readonly #careful = new Map<Owned, number>();
   /** The one suspect that has started. */
   #lonely: Delivery | undefined;
   readonly #pace: Pace;
@@ -69,13 +73,13 @@ export class Narrowing {
   /** Records under suspicion one by one. */
   get suspects(): number {
     let count = 0;
-    for (const { caution } of this.#careful) count += caution?.size ?? 0;
+    for (const { caution } of this.#careful.keys()) count += caution?.size ?? 0;
     return count;
   }
 
   /** A partition was taken over; with caution when its last owner ended uncleanly. */
   watch(owned: Owned): void {
-    if (owned.caution !== undefined) this.#careful.add(owned);
+    if (owned.caution !== undefined) this.#careful.set(owned, this.#options.clock.monotonic());
   }
 
   /** A drain: nothing is narrowed any more, what has been cleared may run. */
@@ -139,7 +143,7 @@ export class Narrowing {
   /** Partitions where nothing is left to be careful about. @returns whether there were any */
   async #endCaution(): Promise<boolean> {
     const over: Owned[] = [];
-    for (const owned of this.#careful) {
+    for (const owned of this.#careful.keys()) {
       if (!owned.alive || owned.caution === undefined) {
         this.#careful.delete(owned);
         continue;
@@ -164,7 +168,13 @@ export class Narrowing {
   }
 
   #nextAlone(): Owned | undefined {
-    for (const owned of this.#careful) if (isFree(owned) && owned.caution!.nextAlone !== undefined) return owned;
+    const { clock, returnsWithinMs } = this.#options;
+    for (const [owned, sinceMs] of this.#careful) {
+      const next = isFree(owned) ? owned.caution!.nextAlone : undefined;
+      if (next === undefined) continue;
+      if (owned.caution!.strikesOf(next.offset) < STRIKES_DEAD || clock.monotonic() - sinceMs >= returnsWithinMs)
+        return owned;
+    }
     return undefined;
   }
 
@@ -212,7 +222,7 @@ export class Narrowing {
 
   async #startAmong(): Promise<void> {
     const { room, writeAhead, mayStart } = this.#options;
-    const waiting = [...this.#careful].filter((owned) => isFree(owned) && owned.caution!.among > 0);
+    const waiting = [...this.#careful.keys()].filter((owned) => isFree(owned) && owned.caution!.among > 0);
     if (waiting.length === 0) return;
     const written: { owned: Owned; deliveries: Delivery[] }[] = [];
     let left = this.#pace.next(room());
