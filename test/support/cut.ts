@@ -31,11 +31,6 @@ export class CuttableServer {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Connections that are open right now. */
-  get connections(): number {
-    return this.#sockets.size;
-  }
-
   async become(cut: Cut): Promise<void> {
     this.#cut = cut;
     for (const socket of this.#sockets) socket.resetAndDestroy();
@@ -60,7 +55,7 @@ export class CuttableServer {
       near.resume();
       return;
     }
-    const far = connect(Number(this.#target.port), this.#target.hostname);
+    const far = connect(Number(this.#target.port || 80), this.#target.hostname);
     near.setNoDelay();
     far.setNoDelay();
     near.pipe(far);
