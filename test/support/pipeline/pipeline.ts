@@ -27,6 +27,7 @@ import type { ManagedProcess } from '../../../packages/cli/src/demo/supervisor.t
 import { type ServiceName, startArguments } from '../../../packages/cli/src/services.ts';
 import type { PlannedRecord } from '../../../packages/cli/src/source/plan.ts';
 import { publish } from '../../../packages/cli/src/source/publish.ts';
+import { until as soon } from '../until.ts';
 import { RowCounter } from './row-counter.ts';
 
 const START_MS = 60_000;
@@ -336,16 +337,7 @@ async function assertAlive(service: RunningService): Promise<void> {
     throw new Error(`${service.name} ended (${exit.code ?? exit.signal}):\n${(await service.log()).slice(-3000)}`);
 }
 
-/** Looks until it is so. @throws Error when it is not within the time */
-export async function until(
-  what: string,
-  timeoutMs: number,
-  look: () => Promise<boolean> | boolean,
-  everyMs = 50,
-): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await look())) {
-    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await wait(everyMs);
-  }
+/** `until` at the pace of tables and processes. @throws Error when it is not so within the time */
+export function until(what: string, withinMs: number, look: () => Promise<boolean> | boolean): Promise<void> {
+  return soon(what, look, withinMs, 50);
 }
