@@ -58,6 +58,20 @@ test('a connection of ours arms its queue’s timer only when a request waits', 
   }
 });
 
+test('a producer of ours has its requests written here, a plain kafkajs client’s are kafkajs’s', async () => {
+  const writtenBy = async (cluster: InnerCluster): Promise<unknown> => {
+    const made = { request: { apiVersion: 7, encode: async () => 'kafkajs' }, response: {} };
+    const broker = { lookupRequest: () => (_request: object) => made };
+    Object.assign(cluster, { brokerPool: { findBroker: async () => broker } });
+    await cluster.findBroker({ nodeId: '0' });
+    const looked = broker.lookupRequest as unknown as (key: number, of: object) => (asked: object) => typeof made;
+    const asked = { acks: -1, timeout: 1, producerId: '1', producerEpoch: 0, compression: 0, topicData: [] };
+    return looked(0, {})(asked).request.encode();
+  };
+  expect(await writtenBy(clusterOf(ours()))).toMatchObject({ buf: expect.any(Buffer) });
+  expect(await writtenBy(clusterOf(plain()))).toBe('kafkajs');
+});
+
 test('a producer of ours asks for its id at our pace', () => {
   expect(clusterOf(ours()).retry).toMatchObject({ retries: PRODUCER_RETRIES });
 });
