@@ -1,5 +1,6 @@
 import { type Clock, silentLogger, systemClock } from '@weir/core';
 import { startBroker } from '@weir/dev-broker';
+import kafkajs, { type Cluster, type ConsumerConfig } from 'kafkajs';
 import { expect, test } from 'vitest';
 import { BrokerUnreachableError } from '../../packages/sdk/src/errors.ts';
 import { kafkajsPort } from '../../packages/sdk/src/kafka/kafkajs.ts';
@@ -114,3 +115,45 @@ test('a question that a broker takes and never answers is asked again by a new c
     await broker.stop();
   }
 });
+
+test('a member that stops while the set of brokers changes leaves the event loop to others', async () => {
+  const broker = await startBroker({ port: 0 });
+  const bench = new Bench({ brokers: broker.brokers, sessionTimeoutMs: 2_000, stop: () => broker.stop() });
+  let cluster: (Cluster & { getNodeIds(): number[] }) | undefined;
+  class Watched extends kafkajs.Kafka {
+    override consumer(config: ConsumerConfig) {
+      if (config.groupId !== bench.group) return super.consumer(config);
+      const assigners = config.partitionAssigners?.map((assigner): typeof assigner => (given) => {
+        cluster = given.cluster as typeof cluster;
+        return assigner(given);
+      });
+      return super.consumer({ ...config, ...(assigners ? { partitionAssigners: assigners } : {}) });
+    }
+  }
+  try {
+    await bench.createTopic(1);
+    // kafkajs takes some microtasks from the change to the new fetchers: the stop comes after each number of them.
+    for (let turns = 0; turns < 24; turns++) {
+      const member = bench.member({ network: { Kafka: Watched } as never });
+      await member.start();
+      await until('it has the partition', () => member.owned === 1);
+      const nodeIds = cluster!.getNodeIds.bind(cluster);
+      const stopped = new Promise<void>((resolve, reject) => {
+        let isSeen = false;
+        cluster!.getNodeIds = () => {
+          if (!isSeen) void after(turns).then(() => member.stop().then(resolve, reject));
+          isSeen = true;
+          return [...nodeIds(), 99];
+        };
+      });
+      await stopped;
+    }
+  } finally {
+    await bench.close();
+    await broker.stop();
+  }
+}, 60_000);
+
+async function after(microtasks: number): Promise<void> {
+  for (let turn = 0; turn < microtasks; turn++) await Promise.resolve();
+}

@@ -24,6 +24,7 @@ import { fetchAfter } from './kafkajs-fetch-wait.ts';
 import { Intake } from './kafkajs-intake.ts';
 import type { Observer } from './kafkajs-observer.ts';
 import { RETRY } from './kafkajs-retry.ts';
+import { endFetching } from './kafkajs-stop.ts';
 import type {
   AssignedPartition,
   CommitEntry,
@@ -234,7 +235,9 @@ export class Membership {
     const { clock } = this.#context;
     // kafkajs can only leave a group that it has joined; a member that vanishes in a join holds the others up.
     if (joining) await within(clock, FIRST_JOIN_TIMEOUT_MS, this.#joinedOnce.promise);
-    await within(clock, CLOSE_TIMEOUT_MS, this.#consumer.disconnect());
+    const left = this.#consumer.disconnect();
+    endFetching(this.#cluster);
+    await within(clock, CLOSE_TIMEOUT_MS, left);
     this.#client.sockets.destroy('the consumer is stopped');
   }
 
