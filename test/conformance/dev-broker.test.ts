@@ -116,6 +116,27 @@ test('a question that a broker takes and never answers is asked again by a new c
   }
 });
 
+test('a join that breaks off while the group goes on as it was is made up for', async () => {
+  const broker = await startBroker({ port: 0 });
+  const bench = new Bench({ brokers: broker.brokers, sessionTimeoutMs: 2_000, stop: () => broker.stop() });
+  try {
+    await bench.createTopic(2);
+    const member = await bench.member().start();
+    await until('it has the partitions', () => member.owned === 2);
+    const REBALANCE_IN_PROGRESS = 27;
+    let broken = 0;
+    broker.control('JoinGroup', () => (++broken === 1 ? 'drop' : undefined));
+    broker.control('Heartbeat', () => (broken === 0 ? { errorCode: REBALANCE_IN_PROGRESS } : undefined));
+    await until('its join breaks off', () => broken > 0);
+    await bench.produce([{ topic: bench.topic, key: null, value: Buffer.from('v') }]);
+    await until('it goes on', () => member.delivered === 1);
+    expect((await bench.admin.describeGroup(bench.group)).members).toHaveLength(1);
+  } finally {
+    await bench.close();
+    await broker.stop();
+  }
+});
+
 test('a member that stops while the set of brokers changes leaves the event loop to others', async () => {
   const broker = await startBroker({ port: 0 });
   const bench = new Bench({ brokers: broker.brokers, sessionTimeoutMs: 2_000, stop: () => broker.stop() });

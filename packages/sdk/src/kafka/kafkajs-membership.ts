@@ -94,6 +94,11 @@ export class Membership {
   #startingOver = false;
   /** Of a join that `rejoin` has asked for. */
   #rejoin: 'no' | 'wanted' | 'under-way' = 'no';
+  /**
+   * kafkajs has begun to join, failed (the connection broke), and goes on in the generation that it had, which nobody may
+   * have ended. The worker has given its work up for the join: the next heartbeat makes kafkajs join after all.
+   */
+  #joinGivenUp = false;
   #owned: OwnedOnce;
   #beatSentMs = 0;
   #lastSeenMs = 0;
@@ -129,6 +134,10 @@ export class Membership {
         },
         beating: () => {
           this.#beatSentMs = this.#context.clock.monotonic();
+          if (this.#joinGivenUp) {
+            this.#joinGivenUp = false;
+            return true;
+          }
           if (this.#rejoin !== 'wanted' || this.#phase !== 'open') return false;
           this.#rejoin = 'under-way';
           return true;
@@ -214,6 +223,8 @@ export class Membership {
       this.#rebalanceSeen = true;
     });
     consumer.on('consumer.fetch_start', () => {
+      // Fetchers are at rest while it joins.
+      this.#joinGivenUp = this.#phase === 'joining';
       this.#intake.fetchBegins();
     });
     consumer.on('consumer.start_batch_process', ({ payload }) => {
