@@ -57,7 +57,8 @@ export interface IntakeOptions {
   readonly closing: AbortSignal;
 }
 
-const keyOf = (topic: string, partition: number) => `${topic}/${partition}`;
+/** Of a partition, in maps. */
+export const keyOf = (topic: string, partition: number) => `${topic}/${partition}`;
 
 export class Intake {
   readonly #options: IntakeOptions;

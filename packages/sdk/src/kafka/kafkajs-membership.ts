@@ -21,8 +21,9 @@ import { type Client, createClient, within } from './kafkajs-client.ts';
 import { Commits } from './kafkajs-commits.ts';
 import { readFetchesOf } from './kafkajs-fetch.ts';
 import { fetchAfter } from './kafkajs-fetch-wait.ts';
-import { Intake } from './kafkajs-intake.ts';
+import { Intake, keyOf } from './kafkajs-intake.ts';
 import type { Observer } from './kafkajs-observer.ts';
+import { readBack } from './kafkajs-read-back.ts';
 import { RETRY } from './kafkajs-retry.ts';
 import { endFetching } from './kafkajs-stop.ts';
 import type {
@@ -48,8 +49,6 @@ const CLOSE_TIMEOUT_MS = 8_000;
 const FIRST_JOIN_TIMEOUT_MS = 3_000;
 /** Of the session timeout: what is left is for noticing it and stopping before the broker acts. */
 const SESSION_SHARE = 0.9;
-
-const keyOf = (topic: string, partition: number) => `${topic}/${partition}`;
 
 /** What a member was given by the last join that ended, whatever has become of it since. */
 export interface OwnedOnce {
@@ -386,7 +385,19 @@ export class Membership {
   /** From a finished join to flowing records. */
   async #take(epoch: number, lost: readonly TopicPartition[]): Promise<void> {
     const isCurrent = () => this.#epoch === epoch && (this.#phase === 'reading' || this.#phase === 'open');
-    const partitions = await this.#readBack(isCurrent);
+    const partitions = await readBack(this.#intake.partitions, {
+      observer: this.#observer,
+      group: this.#options.group,
+      clock: this.#context.clock,
+      log: this.#log,
+      isCurrent,
+      closing: this.#closing.signal,
+      found: (key, offset, metadata) => {
+        const retained = this.#announced.has(key) && this.#commits.isOurs(key, offset, metadata);
+        this.#commits.found(key, offset, metadata);
+        return retained;
+      },
+    });
     // The listener may still be busy with the assignment before; it gets one at a time.
     await this.#assigning;
     if (!partitions || !isCurrent()) return;
@@ -422,35 +433,6 @@ export class Membership {
       this.#intake.start(owned, start);
     }
     this.#events.status('stable', `${partitions.length} partition(s), generation ${this.#generation}`);
-  }
-
-  /** What the broker has for the new assignment. Committed first: the ends, read later, then cannot lie below it. */
-  async #readBack(isCurrent: () => boolean): Promise<AssignedPartition[] | undefined> {
-    const only = this.#intake.partitions;
-    const topics = [...new Set(only.map(({ topic }) => topic))];
-    for (let waitMs = 100; isCurrent(); waitMs = Math.min(waitMs * 2, 2_000)) {
-      try {
-        const committed = await this.#observer.committed(this.#options.group, topics, only);
-        if (!isCurrent()) return undefined;
-        const offsets = await this.#observer.offsets(topics, only);
-        const committedOf = new Map(committed.map((row) => [keyOf(row.topic, row.partition), row]));
-        const offsetsOf = new Map(offsets.map((row) => [keyOf(row.topic, row.partition), row]));
-        return only.map(({ topic, partition }) => {
-          const key = keyOf(topic, partition);
-          const { offset, metadata } = committedOf.get(key) ?? { offset: -1, metadata: '' };
-          const ends = offsetsOf.get(key);
-          if (!ends) throw new Error(`the broker does not know ${key}`);
-          const retained = this.#announced.has(key) && this.#commits.isOurs(key, offset, metadata);
-          this.#commits.found(key, offset, metadata);
-          return { topic, partition, committed: offset, metadata, retained, logStart: ends.start, logEnd: ends.end };
-        });
-      } catch (error) {
-        if (!isCurrent()) return undefined;
-        this.#log.warn({ error, group: this.#options.group }, 'cannot read the committed offsets back; trying again');
-        await this.#context.clock.sleep(waitMs, this.#closing.signal).catch(() => undefined);
-      }
-    }
-    return undefined;
   }
 
   #lose(partitions: readonly TopicPartition[], reason: 'rebalance' | 'session' | 'crash' | 'stopped'): void {
