@@ -27,7 +27,6 @@ import { readBack } from './kafkajs-read-back.ts';
 import { RETRY } from './kafkajs-retry.ts';
 import { endFetching } from './kafkajs-stop.ts';
 import type {
-  AssignedPartition,
   CommitEntry,
   ConsumerListener,
   ConsumerOptions,
