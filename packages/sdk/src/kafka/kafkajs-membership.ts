@@ -26,13 +26,7 @@ import type { Observer } from './kafkajs-observer.ts';
 import { readBack } from './kafkajs-read-back.ts';
 import { RETRY } from './kafkajs-retry.ts';
 import { endFetching } from './kafkajs-stop.ts';
-import type {
-  CommitEntry,
-  ConsumerListener,
-  ConsumerOptions,
-  StartPosition,
-  TopicPartition,
-} from './port.ts';
+import type { CommitEntry, ConsumerListener, ConsumerOptions, StartPosition, TopicPartition } from './port.ts';
 
 type Phase = 'idle' | 'joining' | 'reading' | 'open' | 'revoking' | 'closed';
 
