@@ -63,7 +63,7 @@ const records = fc.array(
 );
 
 describe('produce requests', () => {
-  test('are, byte for byte, what kafkajs writes', async () => {
+  test('are, byte for byte, what kafkajs writes', { timeout: 120_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(...VERSIONS),
