@@ -119,19 +119,3 @@ export async function within(clock: Clock, ms: number, work: Promise<unknown>): 
   await Promise.race([work.catch(() => undefined), limit]);
   done.abort();
 }
-
-export class NoAnswerError extends Error {}
-
-/** @throws NoAnswerError with this message when it takes longer; what becomes of the work then is nobody's concern */
-export async function inTime<T>(clock: Clock, ms: number, work: Promise<T>, message: string): Promise<T> {
-  const done = new AbortController();
-  const limit = clock.sleep(ms, done.signal).then(() => {
-    throw new NoAnswerError(message);
-  });
-  try {
-    return await Promise.race([work, limit]);
-  } finally {
-    limit.catch(() => undefined);
-    done.abort();
-  }
-}

@@ -9,12 +9,12 @@
  * It also remembers what it sent: a partition whose committed offset and metadata are still among that has had no other
  * owner that got anywhere.
  */
-import { describeError } from '@weir/core';
+import { describeError, inTime } from '@weir/core';
 import type { Cluster } from 'kafkajs';
 import { CommitFailedError, CommitFencedError } from '../errors.ts';
 import { METADATA_LIMIT } from '../metadata.ts';
 import type { PortContext } from './kafkajs.ts';
-import { type Coordinator, errorType, inTime } from './kafkajs-client.ts';
+import { type Coordinator, errorType } from './kafkajs-client.ts';
 import type { CommitEntry, TopicPartition } from './port.ts';
 
 /** Kafka takes about 1 MB of metadata in one request. */

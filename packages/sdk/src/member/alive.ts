@@ -2,7 +2,7 @@
  * Whether owners that were taken for dead are alive: a process that was stopped for a while, or cut off from the broker,
  * comes back under its name and commits for whatever it owns by then. Asked only before a record is buried as poison.
  */
-import type { Clock, Logger } from '@weir/core';
+import { type Clock, inTime, type Logger } from '@weir/core';
 import type { End } from '../delivery/suspicion.ts';
 import type { Admin } from '../kafka/port.ts';
 import { decodeMetadata } from '../metadata.ts';
@@ -22,13 +22,9 @@ export async function seenAlive(
     log: Logger;
   },
 ): Promise<readonly End[]> {
-  const answered = new AbortController();
   try {
-    const late = at.clock.sleep(WITHIN_MS, answered.signal).then(() => {
-      throw new Error(`no answer in ${WITHIN_MS} ms`);
-    });
-    late.catch(() => undefined);
-    const commits = await Promise.race([at.admin.committed(at.group, at.topics), late]);
+    const answer = at.admin.committed(at.group, at.topics);
+    const commits = await inTime(at.clock, WITHIN_MS, answer, `no answer in ${WITHIN_MS} ms`);
     const last = new Map<string, number>();
     for (const { offset, metadata } of commits) {
       const { signal } = decodeMetadata(metadata, offset);
@@ -38,7 +34,5 @@ export async function seenAlive(
   } catch (error) {
     at.log.debug({ error }, 'the group\u2019s commits could not be read; its dead owners count as dead');
     return ends.filter(({ writer }) => writer === at.self);
-  } finally {
-    answered.abort();
   }
 }
