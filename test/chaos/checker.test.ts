@@ -1,6 +1,7 @@
 /** Each rule against a made-up history that breaks it and nothing else, beside one that keeps them all. */
 import { describe, expect, test } from 'vitest';
 import { check } from './checker.ts';
+import { commit } from './commit.fixture.ts';
 import type { Commit, History, Subject } from './history.ts';
 import type { LoggedEvent } from './workers/event-log.ts';
 
@@ -33,24 +34,6 @@ const record = (offset: number) => ({
   at: offset + 1,
 });
 const sent = (offset: number, at: number) => ({ subject: 'keys', id: `r${offset}`, kind: 'sent' as const, at });
-
-function commit(offset: number, at: number, more: Partial<Commit> = {}): Commit {
-  return {
-    group: 'g',
-    memberId: 'm',
-    generation: 1,
-    topic: 'in',
-    partition: 0,
-    offset,
-    ahead: [],
-    writer: 'w1',
-    left: false,
-    suspects: '',
-    stored: true,
-    at,
-    ...more,
-  };
-}
 
 const assigned = (t: number): LoggedEvent => ({ e: 'assigned', topic: 'in', partition: 0, committed: 0, t });
 const revoked = (t: number): LoggedEvent => ({ e: 'revoked', topic: 'in', partition: 0, t });

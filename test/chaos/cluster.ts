@@ -6,7 +6,6 @@ import { type Broker, CODES, startBroker } from '@weir/dev-broker';
 import { decodeMetadata, type TopicSpec } from '@weir/sdk';
 import kafkajs, { type Admin, Kafka, logLevel } from 'kafkajs';
 import { decodeSkipMap } from '../../packages/sdk/src/delivery/skip-map.ts';
-import { decodeSuspicion, type Suspicion } from '../../packages/sdk/src/delivery/suspicion.ts';
 import { startKafka } from '../support/kafka.ts';
 import type { Commit, Generation } from './history.ts';
 import { startProxy } from './proxy.ts';
@@ -41,18 +40,12 @@ type Told = Pick<Commit, 'ahead' | 'writer' | 'left' | 'suspects'>;
 function toldBy(offset: number, metadata: string): Told {
   const decoded = decodeMetadata(metadata, offset);
   if (decoded.ignored !== undefined) return { ahead: [], writer: '', left: false, suspects: '' };
-  const suspicion = decodeSuspicion(decoded.suspects, offset);
   return {
     ahead: decodeSkipMap(offset, decoded.skipMap) ?? [],
     writer: decoded.signal.writer,
     left: decoded.owner === 'left',
-    suspects: suspicion === undefined ? '' : describe(suspicion),
+    suspects: decoded.suspects,
   };
-}
-
-function describe({ until, ends, suspects }: Suspicion): string {
-  const listed = suspects.map((one) => `${one.offset}${one.inFlight ? '*' : ''} x ${one.strikes}`);
-  return `to ${until - 1} since ${ends.map(({ writer }) => writer).join(', ')}: ${listed.join(', ')}`;
 }
 
 const quietClient = (brokers: readonly string[]) =>

@@ -1,7 +1,8 @@
 /** Changes of hands in made-up histories: what each cost, what it might have, and whom it is put down to. */
 import { describe, expect, test } from 'vitest';
+import { commit } from './commit.fixture.ts';
 import { takeovers } from './extras.ts';
-import type { Commit, Fault, History, ProcessLog } from './history.ts';
+import type { Fault, History, ProcessLog } from './history.ts';
 import type { FaultName } from './schedule.ts';
 import type { LoggedEvent } from './workers/event-log.ts';
 
@@ -35,23 +36,6 @@ function call(e: 'begin' | 'done', offset: number, t: number): LoggedEvent {
   return { e, call: offset, attempt: 0, id: `r${offset}`, ...AT, offset, key: 'a', t } as LoggedEvent;
 }
 const handled = (offset: number, from: number, to: number) => [call('begin', offset, from), call('done', offset, to)];
-
-function commit(offset: number, at: number, more: Partial<Commit> = {}): Commit {
-  return {
-    group: 'g',
-    memberId: 'm',
-    generation: 1,
-    ...AT,
-    offset,
-    ahead: [],
-    writer: 'w1',
-    left: false,
-    suspects: '',
-    stored: true,
-    at,
-    ...more,
-  };
-}
 
 function fault(name: FaultName, at: number, hit?: string, subject = 'tasks'): Fault {
   return { at, text: name, hit: { fault: name, subject, process: hit } };

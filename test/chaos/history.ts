@@ -51,7 +51,7 @@ export interface Commit {
   readonly writer: string;
   /** It says that its owner leaves in order. */
   readonly left: boolean;
-  /** What it holds under suspicion, for people; '' when nothing is. */
+  /** What it holds under suspicion, as delivery/suspicion.ts writes it; '' when nothing is. */
   readonly suspects: string;
   readonly stored: boolean;
   readonly at: number;

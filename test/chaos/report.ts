@@ -1,7 +1,8 @@
 /** What people read after a run: a table when all went well; seed, timeline and the command to repeat it when it did not. */
+import { decodeSuspicion } from '../../packages/sdk/src/delivery/suspicion.ts';
 import type { Violation } from './checker.ts';
 import type { Takeover } from './extras.ts';
-import type { History } from './history.ts';
+import type { Commit, History } from './history.ts';
 import type { RunResult } from './run.ts';
 import { FAULT_NAMES, type FaultName } from './schedule.ts';
 
@@ -79,7 +80,7 @@ export function timeline(history: History, { id }: Violation): string[] {
       ahead === '' ? '' : `, done ahead ${ahead}`,
       ` by ${commit.memberId} gen ${commit.generation}`,
       commit.left ? ', leaving' : '',
-      commit.suspects === '' ? '' : `, suspects ${commit.suspects}`,
+      suspectsOf(commit),
     ];
     lines.push({
       at: commit.at,
@@ -91,6 +92,13 @@ export function timeline(history: History, { id }: Violation): string[] {
     .filter(({ at }) => at >= from - 1_500 && at <= to + 1_500)
     .sort((a, b) => a.at - b.at)
     .map(({ at, text }) => `${((at - from) / 1000).toFixed(3).padStart(8)} s  ${text}`);
+}
+
+function suspectsOf({ suspects, offset }: Commit): string {
+  const suspicion = decodeSuspicion(suspects, offset);
+  if (suspicion === undefined) return '';
+  const listed = suspicion.suspects.map((one) => `${one.offset}${one.inFlight ? '*' : ''} x ${one.strikes}`);
+  return `, suspects to ${suspicion.until - 1} since ${suspicion.ends.map(({ writer }) => writer).join(', ')}: ${listed.join(', ')}`;
 }
 
 /** What is kept of a run when its history is let go. */

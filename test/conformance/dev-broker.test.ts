@@ -1,5 +1,5 @@
 import { type Clock, silentLogger, systemClock } from '@weir/core';
-import { startBroker } from '@weir/dev-broker';
+import { type Broker, startBroker } from '@weir/dev-broker';
 import kafkajs, { type Cluster, type ConsumerConfig } from 'kafkajs';
 import { expect, test } from 'vitest';
 import { BrokerUnreachableError } from '../../packages/sdk/src/errors.ts';
@@ -93,33 +93,28 @@ test('a broker that refuses producer ids for a while delays records by little mo
   }
 });
 
-test('a question that a broker takes and never answers is asked again by a new client', async () => {
-  const broker = await startBroker({ port: 0 });
-  const bench = new Bench({ brokers: broker.brokers, sessionTimeoutMs: 2_000, stop: () => broker.stop() });
-  // The wait for the answer is shortened; kafkajs's own, of 30 s, is not.
-  const clock: Clock = Object.create(systemClock, {
-    sleep: { value: (ms: number, signal?: AbortSignal) => systemClock.sleep(ms / 20, signal) },
-  });
-  const admin = kafkajsPort({ settings: bench.settings(), log: silentLogger, clock }).admin();
-  try {
-    await bench.createTopic(2);
-    let asked = 0;
-    broker.control('OffsetFetch', () => (++asked === 1 ? { delayMs: 600_000 } : undefined));
-    const since = performance.now();
-    expect(await admin.committed(bench.group, [bench.topic])).toHaveLength(2);
-    expect(asked).toBe(2);
-    expect(performance.now() - since).toBeLessThan(10_000);
-  } finally {
-    await admin.stop();
-    await bench.close();
-    await broker.stop();
-  }
-});
+test('a question that a broker takes and never answers is asked again by a new client', () =>
+  onDevBroker(async (bench, broker) => {
+    // The wait for the answer is shortened; kafkajs's own, of 30 s, is not.
+    const clock: Clock = Object.create(systemClock, {
+      sleep: { value: (ms: number, signal?: AbortSignal) => systemClock.sleep(ms / 20, signal) },
+    });
+    const admin = kafkajsPort({ settings: bench.settings(), log: silentLogger, clock }).admin();
+    try {
+      await bench.createTopic(2);
+      let asked = 0;
+      broker.control('OffsetFetch', () => (++asked === 1 ? { delayMs: 600_000 } : undefined));
+      const since = performance.now();
+      expect(await admin.committed(bench.group, [bench.topic])).toHaveLength(2);
+      expect(asked).toBe(2);
+      expect(performance.now() - since).toBeLessThan(10_000);
+    } finally {
+      await admin.stop();
+    }
+  }));
 
-test('a join that breaks off while the group goes on as it was is made up for', async () => {
-  const broker = await startBroker({ port: 0 });
-  const bench = new Bench({ brokers: broker.brokers, sessionTimeoutMs: 2_000, stop: () => broker.stop() });
-  try {
+test('a join that breaks off while the group goes on as it was is made up for', () =>
+  onDevBroker(async (bench, broker) => {
     await bench.createTopic(2);
     const member = await bench.member().start();
     await until('it has the partitions', () => member.owned === 2);
@@ -131,27 +126,21 @@ test('a join that breaks off while the group goes on as it was is made up for', 
     await bench.produce([{ topic: bench.topic, key: null, value: Buffer.from('v') }]);
     await until('it goes on', () => member.delivered === 1);
     expect((await bench.admin.describeGroup(bench.group)).members).toHaveLength(1);
-  } finally {
-    await bench.close();
-    await broker.stop();
-  }
-});
+  }));
 
-test('a member that stops while the set of brokers changes leaves the event loop to others', async () => {
-  const broker = await startBroker({ port: 0 });
-  const bench = new Bench({ brokers: broker.brokers, sessionTimeoutMs: 2_000, stop: () => broker.stop() });
-  let cluster: (Cluster & { getNodeIds(): number[] }) | undefined;
-  class Watched extends kafkajs.Kafka {
-    override consumer(config: ConsumerConfig) {
-      if (config.groupId !== bench.group) return super.consumer(config);
-      const assigners = config.partitionAssigners?.map((assigner): typeof assigner => (given) => {
-        cluster = given.cluster as typeof cluster;
-        return assigner(given);
-      });
-      return super.consumer({ ...config, ...(assigners ? { partitionAssigners: assigners } : {}) });
+test('a member that stops while the set of brokers changes leaves the event loop to others', { timeout: 60_000 }, () =>
+  onDevBroker(async (bench) => {
+    let cluster: (Cluster & { getNodeIds(): number[] }) | undefined;
+    class Watched extends kafkajs.Kafka {
+      override consumer(config: ConsumerConfig) {
+        if (config.groupId !== bench.group) return super.consumer(config);
+        const assigners = config.partitionAssigners?.map((assigner): typeof assigner => (given) => {
+          cluster = given.cluster as typeof cluster;
+          return assigner(given);
+        });
+        return super.consumer({ ...config, ...(assigners ? { partitionAssigners: assigners } : {}) });
+      }
     }
-  }
-  try {
     await bench.createTopic(1);
     // kafkajs takes some microtasks from the change to the new fetchers: the stop comes after each number of them.
     for (let turns = 0; turns < 24; turns++) {
@@ -169,12 +158,20 @@ test('a member that stops while the set of brokers changes leaves the event loop
       });
       await stopped;
     }
+  }),
+);
+
+async function after(microtasks: number): Promise<void> {
+  for (let turn = 0; turn < microtasks; turn++) await Promise.resolve();
+}
+
+async function onDevBroker(body: (bench: Bench, broker: Broker) => Promise<void>): Promise<void> {
+  const broker = await startBroker({ port: 0 });
+  const bench = new Bench({ brokers: broker.brokers, sessionTimeoutMs: 2_000, stop: () => broker.stop() });
+  try {
+    await body(bench, broker);
   } finally {
     await bench.close();
     await broker.stop();
   }
-}, 60_000);
-
-async function after(microtasks: number): Promise<void> {
-  for (let turn = 0; turn < microtasks; turn++) await Promise.resolve();
 }

@@ -445,13 +445,14 @@ describe('draining', () => {
 });
 
 describe('what the signal says of age', () => {
+  const slow = defineWorker({
+    name: 'slow',
+    consumes: words,
+    concurrency: { fixed: 1 },
+    handle: (_record, ctx) => ctx.clock.sleep(60_000),
+  });
+
   test('is the timestamp of the record whose turn is next, and now where none waits', async () => {
-    const slow = defineWorker({
-      name: 'slow',
-      consumes: words,
-      concurrency: { fixed: 1 },
-      handle: (_record, ctx) => ctx.clock.sleep(60_000),
-    });
     await using t = await testWorker(slow);
     const ages = () => t.worker.signals().map(({ oldestAt, sentAt }) => sentAt - (oldestAt ?? Number.NaN));
     expect(ages()).toEqual([0, 0]);
@@ -482,12 +483,6 @@ describe('what the signal says of age', () => {
   });
 
   test('is what a scrape shows of each partition, and 0 where there is no backlog', async () => {
-    const slow = defineWorker({
-      name: 'slow',
-      consumes: words,
-      concurrency: { fixed: 1 },
-      handle: (_record, ctx) => ctx.clock.sleep(60_000),
-    });
     await using t = await testWorker(slow);
     const shown = () => t.worker.gauges().partitions.map(({ lag, lagSeconds }) => [lag, lagSeconds]);
     for (const text of ['in hand', 'next', 'last']) {

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { silentLogger } from '@weir/core';
-import kafkajs, { type Cluster, type Kafka } from 'kafkajs';
+import kafkajs, { type Kafka } from 'kafkajs';
 import { afterEach, expect, test } from 'vitest';
+import { clusterOf } from './cluster.fixture.ts';
 import { createClient, type KafkaClass } from './kafkajs-client.ts';
 import type { OwnCluster } from './kafkajs-clusters.ts';
 import { SETTINGS } from './settings.fixture.ts';
@@ -24,18 +25,8 @@ afterEach(() => {
 /** A connection to a broker that says nothing. */
 async function connect(kafka: Kafka): Promise<Connection> {
   if (!server.listening) await once(server.listen(0, '127.0.0.1'), 'listening');
-  let cluster: Cluster | undefined;
-  kafka.consumer({
-    groupId: 'g',
-    partitionAssigners: [
-      (config) => {
-        cluster = config.cluster;
-        return kafkajs.PartitionAssigners.roundRobin(config);
-      },
-    ],
-  });
   const { port } = server.address() as AddressInfo;
-  const { pool } = await (cluster as OwnCluster).connectionPoolBuilder!.build!({ host: '127.0.0.1', port });
+  const { pool } = await (clusterOf(kafka) as OwnCluster).connectionPoolBuilder!.build!({ host: '127.0.0.1', port });
   const connection = pool![0] as Connection;
   await connection.connect();
   await expect.poll(() => accepted.length).toBeGreaterThan(0);

@@ -1,6 +1,7 @@
 import { silentLogger } from '@weir/core';
 import kafkajs, { type Cluster, type Kafka } from 'kafkajs';
 import { expect, test } from 'vitest';
+import { clusterOf } from './cluster.fixture.ts';
 import { kafkajsPort } from './kafkajs.ts';
 import { createClient, type KafkaClass } from './kafkajs-client.ts';
 import { onClusters } from './kafkajs-clusters.ts';
@@ -25,20 +26,8 @@ const ours = () =>
   createClient({ settings: SETTINGS, log: silentLogger, retries: 3, Kafka: kafkajs.Kafka as KafkaClass }).kafka;
 const plain = () => new kafkajs.Kafka({ brokers: [...SETTINGS.brokers], logLevel: kafkajs.logLevel.NOTHING });
 
-/** A consumer shows its cluster to its assigner. */
-function clusterOf(kafka: Kafka): InnerCluster {
-  let shown: Cluster | undefined;
-  kafka.consumer({
-    groupId: 'g',
-    partitionAssigners: [
-      (config) => {
-        shown = config.cluster;
-        return kafkajs.PartitionAssigners.roundRobin(config);
-      },
-    ],
-  });
-  return shown as InnerCluster;
-}
+const ourCluster = () => clusterOf(ours()) as InnerCluster;
+const plainCluster = () => clusterOf(plain()) as InnerCluster;
 
 async function queuesOf(cluster: InnerCluster): Promise<Queue[]> {
   const { pool } = await cluster.connectionPoolBuilder.build({ host: '127.0.0.1', port: 1 });
@@ -46,7 +35,7 @@ async function queuesOf(cluster: InnerCluster): Promise<Queue[]> {
 }
 
 test('a connection of ours arms its queueâ€™s timer only when a request waits', async () => {
-  const queues = await queuesOf(clusterOf(ours()));
+  const queues = await queuesOf(ourCluster());
   expect(queues).toHaveLength(2);
   for (const queue of queues) {
     queue.checkPendingRequests();
@@ -68,21 +57,21 @@ test('a producer of ours has its requests written here, a plain kafkajs clientâ€
     const asked = { acks: -1, timeout: 1, producerId: '1', producerEpoch: 0, compression: 0, topicData: [] };
     return looked(0, {})(asked).request.encode();
   };
-  expect(await writtenBy(clusterOf(ours()))).toMatchObject({ buf: expect.any(Buffer) });
-  expect(await writtenBy(clusterOf(plain()))).toBe('kafkajs');
+  expect(await writtenBy(ourCluster())).toMatchObject({ buf: expect.any(Buffer) });
+  expect(await writtenBy(plainCluster())).toBe('kafkajs');
 });
 
 test('a producer of ours asks for its id at our pace', () => {
-  expect(clusterOf(ours()).retry).toMatchObject({ retries: PRODUCER_RETRIES });
+  expect(ourCluster().retry).toMatchObject({ retries: PRODUCER_RETRIES });
 });
 
 test('a plain kafkajs client in the same process is what kafkajs made it', async () => {
   const { emitWarning } = process;
-  const before = clusterOf(plain());
-  clusterOf(ours());
+  const before = plainCluster();
+  ourCluster();
   kafkajsPort({ settings: SETTINGS, log: silentLogger });
   expect(process.emitWarning).toBe(emitWarning);
-  for (const cluster of [before, clusterOf(plain())]) {
+  for (const cluster of [before, plainCluster()]) {
     expect('retry' in cluster).toBe(false);
     for (const queue of await queuesOf(cluster)) {
       queue.checkPendingRequests();
