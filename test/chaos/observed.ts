@@ -84,7 +84,7 @@ async function storedIn({ cluster, subjects }: Observed, prefix: string): Promis
   const records: LogRecord[] = [];
   const consequences: Consequence[] = [];
   const names = subjects.map(({ name }) => name as SubjectName);
-  const topics = names.flatMap((name) => topicsOf(prefix, name)).map(({ topic }) => topic);
+  const topics = topicsOf(prefix, names).map(({ topic }) => topic);
   const owner = new Map(subjects.flatMap(({ name, topics: own }) => own.map((topic) => [topic, name] as const)));
   for (const { topic, partition, offset, id, error } of await readLogs(cluster.client(), topics)) {
     const at = cluster.appendedAt(topic, partition, offset);

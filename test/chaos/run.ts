@@ -78,7 +78,7 @@ async function runOn(cluster: Cluster, options: RunOptions): Promise<RunResult> 
   const folder = await mkdtemp(join(tmpdir(), 'weir-chaos-'));
   const prefix = `chaos-${seed}-${process.pid.toString(36)}-${Math.floor(startedMs).toString(36)}`;
   const subjects = options.subjects.map((name) => subjectOf(prefix, name));
-  await cluster.createTopics(options.subjects.flatMap((name) => topicsOf(prefix, name)));
+  await cluster.createTopics(topicsOf(prefix, options.subjects));
   await cluster.watch(subjects);
 
   const tables = join(folder, 'tables');

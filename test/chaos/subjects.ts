@@ -52,7 +52,13 @@ export function retryTopicsOf(prefix: string, name: string): string[] {
   return Object.keys(DELAYS).map((delay) => `${prefix}.${name}.retry.${delay}`);
 }
 
-export function topicsOf(prefix: string, name: SubjectName): TopicSpec[] {
+/** Each topic once: the retry-scheduler reads those of workers that are not part of the run, too. */
+export function topicsOf(prefix: string, names: readonly SubjectName[]): TopicSpec[] {
+  const all = names.includes('retries') ? new Set([...names, ...RETRYING]) : new Set(names);
+  return [...all].flatMap((name) => topicsOfOne(prefix, name));
+}
+
+function topicsOfOne(prefix: string, name: SubjectName): TopicSpec[] {
   if (name === 'retries') return [{ topic: `${prefix}.retry-scheduler.dlq`, partitions: RETRY_PARTITIONS }];
   const own = `${prefix}.${name}`;
   return [
