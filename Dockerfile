@@ -21,6 +21,7 @@ COPY packages/sdk/package.json packages/sdk/
 COPY packages/contracts/package.json packages/contracts/
 COPY packages/storage/package.json packages/storage/
 COPY packages/lake/package.json packages/lake/
+COPY packages/table-sink/package.json packages/table-sink/
 COPY packages/dev-broker/package.json packages/dev-broker/
 COPY packages/ingester/package.json packages/ingester/
 COPY packages/download-worker/package.json packages/download-worker/

@@ -13,7 +13,7 @@ interface PackageRule {
 }
 
 const SERVICE: PackageRule = {
-  may: ['core', 'contracts', 'sdk', 'storage', 'lake'],
+  may: ['core', 'contracts', 'sdk', 'storage', 'lake', 'table-sink'],
   because:
     'services meet only through topics and the topology file: each can be deployed, scaled and replaced alone, ' +
     'and the development broker and the CLI never get into an image',
@@ -26,6 +26,11 @@ const PACKAGES: Readonly<Record<string, PackageRule>> = {
   'dev-broker': { may: ['core'], because: 'a broker that shared code with its client would agree with its mistakes' },
   contracts: { may: ['core', 'sdk'], because: 'topics are declared with the SDK’s `topic`; contracts do no I/O' },
   lake: { may: ['core', 'storage'], because: 'tables know stores, not Kafka: offsets are plain numbers to them' },
+  'table-sink': {
+    may: ['core', 'sdk', 'contracts', 'storage', 'lake'],
+    because:
+      'the one place where records become rows: the SDK knows no tables, tables know no Kafka, contracts do no I/O',
+  },
   ingester: SERVICE,
   'download-worker': SERVICE,
   'result-processor': SERVICE,
@@ -39,6 +44,7 @@ const PACKAGES: Readonly<Record<string, PackageRule>> = {
       'storage',
       'lake',
       'contracts',
+      'table-sink',
       'dev-broker',
       'ingester',
       'download-worker',

@@ -11,9 +11,6 @@ export { dataOf, Event, type EventData, statusSubtypeOf } from './event.ts';
 export { eventIdOf, mediaIdOf } from './ids.ts';
 export { redactUrlsIn, redactValue } from './redaction.ts';
 export { storeAccess, storeAccessSettings, storeUrlSetting } from './store-settings.ts';
-export { createTableMetrics, type TableMetrics } from './table-metrics.ts';
-export { type AheadOfLogFacts, assignTable, findAheadOfLog } from './table-positions.ts';
-export { slicesOf, type TableSlice, writeThrough } from './table-sink.ts';
 export {
   type ColumnSpec,
   type ColumnType,

@@ -6,9 +6,12 @@ import { gzipSync } from 'node:zlib';
 import { deadLetters } from '@weir/contracts';
 import { seededRandom } from '@weir/core';
 import { openTable, readRows, type Table } from '@weir/lake';
+import { appending } from '@weir/lake/testing';
 import { HEADER, type KafkaPort, ProduceFailedError } from '@weir/sdk';
 import { testWorker, topicOf, topologyOfWorkers, workerOf } from '@weir/sdk/testing';
 import { openStore } from '@weir/storage';
+import { TableSink } from '@weir/table-sink';
+import { Registry } from 'prom-client';
 import { describe, expect, test, vi } from 'vitest';
 import { DeadLetterDesk } from './desk.ts';
 import { dlqHandler } from './worker.ts';
@@ -86,13 +89,9 @@ describe('the dlq-handler', () => {
   test('a letter is done when its row is in the table, however long that takes', async () => {
     await using w = await start();
     const away = Promise.withResolvers<void>();
-    const slow: Table = Object.create(w.table, {
-      append: { value: (...given: Parameters<Table['append']>) => away.promise.then(() => w.table.append(...given)) },
-      assign: { value: (...given: Parameters<Table['assign']>) => w.table.assign(...given) },
-      positions: { value: (...given: Parameters<Table['positions']>) => w.table.positions(...given) },
-    });
+    const slow = appending(w.table, (real) => away.promise.then(real));
     await using worker = await testWorker(dlqHandler(topology), {
-      resources: { store: w.store, table: slow, tableMetrics: { measure: (append) => append() }, epoch: 0 },
+      resources: new TableSink({ store: w.store, table: slow, registry: new Registry() }),
     });
     await worker.sendRaw('{}', { topic: 'a.dlq', partition: 0, headers: { [HEADER.group]: 'xact-a' }, wait: false });
     await worker.advance('50s');

@@ -5,20 +5,9 @@
  * Ordered by partition, which means that failures are tried in place: a retry topic would write its own story over the
  * one that is to be recorded. A table that is away is waited for; no letter is ever given up for it.
  */
-import {
-  assignTable,
-  createTableMetrics,
-  deadLetters,
-  findAheadOfLog,
-  slicesOf,
-  storeAccess,
-  type TableMetrics,
-  writeThrough,
-} from '@weir/contracts';
-import { systemRandom } from '@weir/core';
-import { openTableAt, type Table, TableAheadOfLogError } from '@weir/lake';
+import { deadLetters } from '@weir/contracts';
 import { bytes, defineWorker, rawStory, type Topology, topic } from '@weir/sdk';
-import type { ObjectStore } from '@weir/storage';
+import { TableSink } from '@weir/table-sink';
 import { dlqHandlerConfig } from './config.ts';
 import { letterOf } from './letter.ts';
 import { routesOf } from './routes.ts';
@@ -34,14 +23,6 @@ export {
 } from './desk.ts';
 export { DeadLetterGoneError, DeadLetterIdError, DeadLetterUnknownError, ERRORS } from './errors.ts';
 export { type Letter, letterId, type Place, parseLetterId } from './letter.ts';
-
-/** What the handler works with; a test may bring its own. */
-export interface DlqHandlerResources {
-  readonly store: ObjectStore;
-  readonly table: Table;
-  readonly tableMetrics: TableMetrics;
-  readonly epoch: number;
-}
 
 const NAME = 'dlq-handler';
 
@@ -62,36 +43,14 @@ export function dlqHandler(topology: Topology) {
     scaling: { min: 1 },
     config: dlqHandlerConfig,
 
-    async open({ config, log, clock, registry, epoch }): Promise<DlqHandlerResources> {
-      const { TABLES_URL: url } = config;
-      const spec = deadLetters;
-      const access = { ...storeAccess(url, config), clock, log, random: systemRandom };
-      const { store, table } = await openTableAt(url, { spec, createIfMissing: true, ...access });
-      return { store, table, tableMetrics: createTableMetrics(registry, spec.name, clock), epoch };
-    },
+    open: (init) => TableSink.open(deadLetters, init),
+    close: (sink) => sink.close(),
+    assigned: (partitions, { resources: sink }) => sink.assigned(partitions),
 
-    async close({ table, store }) {
-      await table.close();
-      await store.close();
-    },
-
-    async assigned(partitions, { resources: { table, epoch } }) {
-      const ahead = await findAheadOfLog(table, partitions, epoch);
-      if (ahead) throw new TableAheadOfLogError(ahead);
-      await assignTable(table, partitions, epoch);
-    },
-
-    async handleBatch(records, ctx) {
-      const { table, tableMetrics, epoch } = ctx.resources;
-      const slices = slicesOf(records, epoch, (record) => {
+    handleBatch: (records, ctx) =>
+      ctx.resources.write(records, ctx, (record) => {
         const worker = byTopic.get(record.topic)?.worker ?? record.topic;
         return letterRow(letterOf(record, worker, rawStory(record)));
-      });
-      await writeThrough(
-        (work) => ctx.call('tables', work),
-        (signal) => tableMetrics.measure(() => table.append(slices, { signal })),
-        ctx,
-      );
-    },
+      }),
   });
 }

@@ -2,11 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { createTableMetrics, xactEvents } from '@weir/contracts';
-import { systemClock } from '@weir/core';
-import { openTable, readRows, type Table } from '@weir/lake';
+import { xactEvents } from '@weir/contracts';
+import { openTable, readRows } from '@weir/lake';
+import { appending } from '@weir/lake/testing';
 import { testWorker } from '@weir/sdk/testing';
 import { openStore, StoreUnavailableError } from '@weir/storage';
+import { TableSink } from '@weir/table-sink';
 import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { eventOf } from './event.fixture.ts';
@@ -86,21 +87,12 @@ describe('the ingester', () => {
 
   describe('sends no task before its row is in the table', () => {
     /** A worker whose appends are the test's. */
-    async function startWith(append: (real: () => ReturnType<Table['append']>) => ReturnType<Table['append']>) {
+    async function startWith(append: Parameters<typeof appending>[1]) {
       const world = await start();
       const { table, store } = await world.open();
-      const watched: Table = Object.create(table, {
-        append: { value: (...given: Parameters<Table['append']>) => append(() => table.append(...given)) },
-        assign: { value: (...given: Parameters<Table['assign']>) => table.assign(...given) },
-        positions: { value: (...given: Parameters<Table['positions']>) => table.positions(...given) },
-        release: { value: (partitions: readonly number[]) => table.release(partitions) },
-      });
       const resources = {
-        store,
-        table: watched,
-        tableMetrics: createTableMetrics(new Registry(), 'xact_events', systemClock),
+        sink: new TableSink({ store, table: appending(table, append), registry: new Registry() }),
         metrics: createMetrics(new Registry()),
-        epoch: 0,
       };
       const worker = await testWorker(eventIngester, { resources });
       return {
@@ -127,6 +119,7 @@ describe('the ingester', () => {
       expect(w.committed()).toBeLessThan(1);
       away = false;
       await w.worker.advance('2s');
+      await w.worker.settle();
       expect(w.worker.sent('tasks')).toHaveLength(2);
       expect(w.worker.retries()).toEqual([]);
     });

@@ -2,22 +2,23 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { createTableMetrics, xactAttachments } from '@weir/contracts';
-import { systemClock } from '@weir/core';
+import { xactAttachments } from '@weir/contracts';
 import { openTable, readRows, type Table } from '@weir/lake';
+import { appending } from '@weir/lake/testing';
 import { testWorker } from '@weir/sdk/testing';
 import { type ObjectStore, openStore, StoreUnavailableError } from '@weir/storage';
+import { TableSink } from '@weir/table-sink';
 import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { resultOf } from './result.fixture.ts';
-import { type ResultProcessorResources, resultProcessor } from './worker.ts';
+import { resultProcessor } from './worker.ts';
 
 interface World extends AsyncDisposable {
   readonly url: string;
   readonly store: ObjectStore;
   readonly table: Table;
   /** What the worker opens, with appends that are the test's. */
-  appending(append: (real: () => ReturnType<Table['append']>) => ReturnType<Table['append']>): ResultProcessorResources;
+  appending(append: Parameters<typeof appending>[1]): TableSink;
 }
 
 async function world(): Promise<World> {
@@ -29,16 +30,7 @@ async function world(): Promise<World> {
     url,
     store,
     table,
-    appending(append) {
-      const watched: Table = Object.create(table, {
-        append: { value: (...given: Parameters<Table['append']>) => append(() => table.append(...given)) },
-        assign: { value: (...given: Parameters<Table['assign']>) => table.assign(...given) },
-        positions: { value: (...given: Parameters<Table['positions']>) => table.positions(...given) },
-        release: { value: (partitions: readonly number[]) => table.release(partitions) },
-      });
-      const tableMetrics = createTableMetrics(new Registry(), 'xact_attachments', systemClock);
-      return { store, table: watched, tableMetrics, epoch: 0 };
-    },
+    appending: (append) => new TableSink({ store, table: appending(table, append), registry: new Registry() }),
     async [Symbol.asyncDispose]() {
       await table.close();
       await store.close();

@@ -5,11 +5,11 @@
  */
 import { rmSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
-import { slicesOf, writeThrough } from '@weir/contracts';
 import { systemRandom } from '@weir/core';
 import { openTable } from '@weir/lake';
 import { defineWorker, runWorker } from '@weir/sdk';
 import { openStore, StoreUnavailableError } from '@weir/storage';
+import { TableSink } from '@weir/table-sink';
 import { z } from 'zod';
 import { whileAbsent } from './flaky-store.ts';
 import { TABLE } from './table.ts';
@@ -34,7 +34,7 @@ await runWorker(
       TABLES_URL: z.string().describe('Folder of the table.'),
       STORE_FAILS: z.string().describe('The store fails while this file exists.'),
     }),
-    async open({ config, clock, log: lines, signal }) {
+    async open({ config, clock, log: lines, registry, signal }) {
       const store = whileAbsent(
         await openStore(config.TABLES_URL, { create: true, clock, log: lines }),
         config.STORE_FAILS,
@@ -51,41 +51,33 @@ await runWorker(
       // A process that starts while the store is away waits for it; one that ended would be started again, to the same end.
       for (;;) {
         try {
-          return { table: await openTable(options) };
+          return new TableSink({ store, table: await openTable(options), registry, clock });
         } catch (error) {
           if (!(error instanceof StoreUnavailableError)) throw error;
           await clock.sleep(200, signal);
         }
       }
     },
-    async close({ table }) {
-      await table.close();
-    },
-    async assigned(partitions, { resources: { table } }) {
+    close: (sink) => sink.close(),
+    async assigned(partitions, { resources: sink }) {
       await assigned(partitions);
-      await table.assign(partitions.map((each) => each.partition));
+      await sink.assigned(partitions);
     },
-    revoked(partitions, { resources: { table } }) {
+    revoked(partitions, { resources: sink }) {
       revoked(partitions);
-      void table.release(partitions.map((each) => each.partition));
+      sink.revoked(partitions);
     },
     async handleBatch(records, ctx) {
       await logged(log, records, async (failed) => {
         const { ms, deaf } = records[0]!.value;
         await wait(ms, undefined, deaf ? {} : { signal: ctx.signal });
-        const slices = slicesOf(records, 0, (record) => {
+        await ctx.resources.write(records, ctx, (record) => {
           const error = failureOf(record.value.failures, record.attempt);
           if (error === undefined)
             return { id: record.value.id, source_partition: record.partition, source_offset: record.offset };
           failed.add(record);
-          ctx.fail(record, error);
-          return undefined;
+          throw error;
         });
-        await writeThrough(
-          (work) => ctx.call('tables', work),
-          (signal) => ctx.resources.table.append(slices, { signal }),
-          ctx,
-        );
         if (isTaken(deathWarrant)) {
           log.write({ e: 'dying', why: 'between the table commit and its sends' });
           process.kill(process.pid, 'SIGKILL');

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { findAheadOfLog } from './table-positions.ts';
+import { findAheadOfLog } from './positions.ts';
 
 const at = (partition: number, committed: number, logEnd: number, topic = 't') => ({
   topic,

@@ -1,34 +1,24 @@
 /**
- * How a batch worker writes to its table; here because three services do and none may import another.
- *
- * Two things are decided. What a batch is to the table: rows by partition, each with its offset, covering everything up
+ * How a batch is written to a table. Two things are decided. What a batch is to the table: rows by partition, each with its offset, covering everything up
  * to the batch's last offset. And what a failing store is to the batch: not the records' fault. So the append is tried
  * again in place, every half second, which either gets over a blip or opens the breaker of the dependency; then the SDK
  * pauses the partitions and no record burns an attempt. Without this an outage of three seconds would send whole batches
  * to a retry topic of five minutes. The handler's own timeout has to be long for it (an hour).
  */
 import { type Clock, type Logger, WeirError } from '@weir/core';
+import type { Row, Source, SourcedSlice } from '@weir/lake';
 import { type KafkaRecord, RetryableError } from '@weir/sdk';
-
-export interface TableSlice<Row> {
-  readonly source: { readonly topic: string; readonly partition: number; readonly epoch: string };
-  readonly rows: readonly { readonly offset: number; readonly row: Row }[];
-  readonly lastOffset: number;
-}
 
 /**
  * One slice per partition of the batch.
  * @param rowOf  the row of a record; undefined for a record that has none but is covered all the same
  */
-export function slicesOf<V, Row>(
+export function slicesOf<V>(
   records: readonly KafkaRecord<V>[],
   epoch: number,
   rowOf: (record: KafkaRecord<V>) => Row | undefined,
-): TableSlice<Row>[] {
-  const slices = new Map<
-    string,
-    { source: TableSlice<Row>['source']; rows: { offset: number; row: Row }[]; lastOffset: number }
-  >();
+): SourcedSlice[] {
+  const slices = new Map<string, { source: Source; rows: { offset: number; row: Row }[]; lastOffset: number }>();
   for (const record of records) {
     const { topic, partition, offset } = record;
     const id = `${topic}/${partition}`;
@@ -49,7 +39,7 @@ const QUICK_TRIES = 20;
 const QUICK_PAUSE_MS = 500;
 const PAUSE_MS = 5_000;
 
-export interface WriteContext {
+export interface WaitContext {
   readonly clock: Clock;
   readonly log: Logger;
   /** The handler's: ends the trying at its timeout, at a drain, and when the partition is lost. */
@@ -64,7 +54,7 @@ export interface WriteContext {
 export async function writeThrough<T>(
   call: (work: (signal: AbortSignal) => Promise<T>) => Promise<T>,
   work: (signal: AbortSignal) => Promise<T>,
-  { clock, log, signal }: WriteContext,
+  { clock, log, signal }: WaitContext,
 ): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {

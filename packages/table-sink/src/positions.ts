@@ -4,31 +4,12 @@
  * again) or when the group's offsets are gone, and going on would drop new records as already written. kafkajs tells no
  * topic id, so the two are compared instead, and a service refuses to start on a contradiction.
  */
+import type { AheadOfLog, Table } from '@weir/lake';
 import type { AssignedPosition } from '@weir/sdk';
-
-/** The facts of @weir/lake's TableAheadOfLogError. */
-export interface AheadOfLogFacts {
-  readonly table: string;
-  readonly topic: string;
-  readonly partition: number;
-  readonly epoch: string;
-  readonly tableOffset: number;
-  readonly logEnd: number;
-  readonly committed: number | undefined;
-}
-
-interface PositionedTable {
-  readonly spec: { readonly name: string };
-  positions(topic: string, partitions: readonly number[], epoch: string): Promise<ReadonlyMap<number, number>>;
-}
-
-interface AssignableTable {
-  assign(partitions: readonly number[], of: { topic: string; epoch: string }): Promise<void>;
-}
 
 /** Makes the table ready for rows of these partitions, topic by topic. */
 export async function assignTable(
-  table: AssignableTable,
+  table: Pick<Table, 'assign'>,
   partitions: readonly AssignedPosition[],
   epoch: number,
 ): Promise<void> {
@@ -40,10 +21,10 @@ export async function assignTable(
 
 /** The first contradiction among these partitions; undefined when table, group and log agree. */
 export async function findAheadOfLog(
-  table: PositionedTable,
+  table: Pick<Table, 'positions'> & { readonly spec: Pick<Table['spec'], 'name'> },
   partitions: readonly AssignedPosition[],
   epoch: number,
-): Promise<AheadOfLogFacts | undefined> {
+): Promise<AheadOfLog | undefined> {
   for (const topic of new Set(partitions.map((each) => each.topic))) {
     const ofTopic = partitions.filter((each) => each.topic === topic);
     const positions = await table.positions(

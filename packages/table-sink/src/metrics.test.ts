@@ -1,7 +1,7 @@
 import { ManualClock } from '@weir/core/testing';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { createTableMetrics } from './table-metrics.ts';
+import { createTableMetrics } from './metrics.ts';
 
 test('appends, rows and failures are counted by table, and each append is timed', async () => {
   const registry = new Registry();

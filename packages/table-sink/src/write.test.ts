@@ -2,7 +2,7 @@ import { silentLogger, WeirError } from '@weir/core';
 import { ManualClock } from '@weir/core/testing';
 import { DependencyDownError, type KafkaRecord, PermanentError, RetryableError } from '@weir/sdk';
 import { describe, expect, test } from 'vitest';
-import { slicesOf, writeThrough } from './table-sink.ts';
+import { slicesOf, writeThrough } from './write.ts';
 
 const record = (partition: number, offset: number, topic = 't'): KafkaRecord<string> => ({
   value: `${topic}/${partition}/${offset}`,
@@ -19,18 +19,18 @@ const record = (partition: number, offset: number, topic = 't'): KafkaRecord<str
 describe('slices of a batch', () => {
   test('are one per topic and partition, rows in order, covering records without a row', () => {
     const batch = [record(1, 5), record(0, 7), record(1, 6), record(1, 9), record(0, 7, 'u')];
-    const slices = slicesOf(batch, 3, (each) => (each.offset === 9 ? undefined : each.value));
+    const slices = slicesOf(batch, 3, (each) => (each.offset === 9 ? undefined : { id: each.value }));
     expect(slices).toEqual([
       {
         source: { topic: 't', partition: 1, epoch: '3' },
         rows: [
-          { offset: 5, row: 't/1/5' },
-          { offset: 6, row: 't/1/6' },
+          { offset: 5, row: { id: 't/1/5' } },
+          { offset: 6, row: { id: 't/1/6' } },
         ],
         lastOffset: 9,
       },
-      { source: { topic: 't', partition: 0, epoch: '3' }, rows: [{ offset: 7, row: 't/0/7' }], lastOffset: 7 },
-      { source: { topic: 'u', partition: 0, epoch: '3' }, rows: [{ offset: 7, row: 'u/0/7' }], lastOffset: 7 },
+      { source: { topic: 't', partition: 0, epoch: '3' }, rows: [{ offset: 7, row: { id: 't/0/7' } }], lastOffset: 7 },
+      { source: { topic: 'u', partition: 0, epoch: '3' }, rows: [{ offset: 7, row: { id: 'u/0/7' } }], lastOffset: 7 },
     ]);
   });
 });

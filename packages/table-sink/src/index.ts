@@ -1,0 +1,1 @@
+export { TableSink, type TableSinkParts, type TableSinkSettings, type WriteContext } from './sink.ts';
