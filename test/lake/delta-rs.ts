@@ -4,17 +4,19 @@
  * WEIR_REQUIRE_REAL=1.
  */
 import { execFile, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, open, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { lock } from '../support/lock.ts';
 
 const run = promisify(execFile);
 
 const PACKAGES = ['deltalake==1.6.6', 'pyarrow==26.0.1'];
 const CACHE = join(homedir(), '.cache', 'weir');
 const ENVIRONMENT = join(CACHE, 'delta-rs-1.6.6');
+/** Longer than any install takes. */
+const LOCK_STALE_MS = 480_000;
 const PYTHON = join(ENVIRONMENT, 'bin', 'python');
 
 /** PyArrow's threads sometimes abort an interpreter that ends in the usual way. */
@@ -67,7 +69,7 @@ const exists = (path: string) =>
 async function install(): Promise<void> {
   if (await exists(join(ENVIRONMENT, 'complete'))) return;
   await mkdir(CACHE, { recursive: true });
-  const unlock = await lock(`${ENVIRONMENT}.lock`);
+  const unlock = await lock(`${ENVIRONMENT}.lock`, LOCK_STALE_MS);
   try {
     if (await exists(join(ENVIRONMENT, 'complete'))) return;
     await rm(ENVIRONMENT, { recursive: true, force: true });
@@ -78,20 +80,5 @@ async function install(): Promise<void> {
     await rename(mark, join(ENVIRONMENT, 'complete'));
   } finally {
     await unlock();
-  }
-}
-
-/** A lock file; one that is older than any install is a dead process's. */
-async function lock(path: string): Promise<() => Promise<void>> {
-  for (;;) {
-    try {
-      await (await open(path, 'wx')).close();
-      return () => rm(path, { force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const made = await stat(path).catch(() => undefined);
-      if (made && Date.now() - made.mtimeMs > 480_000) await rm(path, { force: true });
-      else await wait(250);
-    }
   }
 }

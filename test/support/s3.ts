@@ -7,12 +7,13 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { lock } from './lock.ts';
 
 const run = promisify(execFile);
 
@@ -20,6 +21,8 @@ const VERSION = '4.0.0';
 const ARTIFACT = `org.gaul:s3proxy:${VERSION}:jar:jar-with-dependencies`;
 const SHA256 = '8842c29ef4cf50c2488cff1da23df3428526c10905998384586e916cc98a2c67';
 const CACHE = join(homedir(), '.cache', 'weir');
+/** Longer than any download takes. */
+const LOCK_STALE_MS = 360_000;
 const JAR = join(CACHE, `s3proxy-${VERSION}-jar-with-dependencies.jar`);
 
 export interface S3Server {
@@ -167,7 +170,7 @@ async function jar(): Promise<string> {
   await run('java', ['-version']);
   if (await exists(JAR)) return JAR;
   await mkdir(CACHE, { recursive: true });
-  const unlock = await lock(`${JAR}.lock`);
+  const unlock = await lock(`${JAR}.lock`, LOCK_STALE_MS);
   try {
     if (await exists(JAR)) return JAR;
     const download = await mkdtemp(join(CACHE, 's3proxy-download-'));
@@ -187,20 +190,5 @@ async function jar(): Promise<string> {
     return JAR;
   } finally {
     await unlock();
-  }
-}
-
-/** A lock file; one that is older than any download is a dead process's. */
-async function lock(path: string): Promise<() => Promise<void>> {
-  for (;;) {
-    try {
-      await (await open(path, 'wx')).close();
-      return () => rm(path, { force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const made = await stat(path).catch(() => undefined);
-      if (made && Date.now() - made.mtimeMs > 360_000) await rm(path, { force: true });
-      else await wait(250);
-    }
   }
 }
