@@ -24,7 +24,8 @@ export interface BatchBound {
 export class Caution implements Lanes {
   /** The partition's real lanes. */
   readonly lanes: Lanes;
-  readonly until: number;
+  /** Below it, what is neither finished nor known better has one strike. */
+  #until: number;
   #ends: readonly End[];
   /** Known strikes of what is not finished, by offset. */
   readonly #strikes = new Map<number, number>();
@@ -42,7 +43,7 @@ export class Caution implements Lanes {
 
   constructor(lanes: Lanes, suspicion: Suspicion, options: { batch: BatchBound | undefined }) {
     this.lanes = lanes;
-    this.until = suspicion.until;
+    this.#until = suspicion.until;
     this.#ends = suspicion.ends;
     this.#batch = options.batch;
     for (const { offset, strikes } of suspicion.suspects) this.#strikes.set(offset, strikes);
@@ -53,13 +54,14 @@ export class Caution implements Lanes {
   }
 
   strikesOf(offset: number): number {
-    return this.#strikes.get(offset) ?? (offset < this.until ? 1 : 0);
+    return this.#strikes.get(offset) ?? (offset < this.#until ? 1 : 0);
   }
 
-  /** Some of the ended owners live: as many strikes less for everybody. */
+  /** Some of the ended owners live: as many strikes less for everybody, and none at all when nobody has died. */
   forgive(alive: readonly End[]): void {
     if (alive.length === 0) return;
     this.#ends = this.#ends.filter((end) => !alive.includes(end));
+    if (this.#ends.length === 0) this.#until = 0;
     for (const [offset, strikes] of this.#strikes) this.#strikes.set(offset, Math.max(0, strikes - alive.length));
     for (let count = this.#alone.size; count > 0; count--) this.#returned.push(this.#alone.shift()!);
   }
@@ -73,7 +75,7 @@ export class Caution implements Lanes {
       if (delivery.state !== 'waiting' && delivery.state !== 'finished')
         suspects.set(offset, { offset, strikes: this.strikesOf(offset), inFlight: true });
     return {
-      until: this.until,
+      until: this.#until,
       ends: this.#ends,
       suspects: [...suspects.values()].sort((a, b) => a.offset - b.offset),
     };
@@ -151,8 +153,8 @@ export class Caution implements Lanes {
 
   /** Everything that was or may have been in flight is finished, put back, or somebody else's. */
   isOver(fetchedTo: number): boolean {
-    if (fetchedTo < this.until || this.#alone.size > 0) return false;
-    const suspect = (delivery: Delivery) => delivery.offset < this.until;
+    if (fetchedTo < this.#until || this.#alone.size > 0) return false;
+    const suspect = (delivery: Delivery) => delivery.offset < this.#until;
     const next = this.lanes.peek();
     if (next !== undefined && suspect(next)) return false;
     for (const delivery of this.#written.values()) if (suspect(delivery)) return false;

@@ -182,31 +182,54 @@ test('a record that kills in onDeadLetter too is buried unread at the fifth star
   expect(unique(world.handled)).toEqual(others(25));
 });
 
-test('an owner that turns out to be alive takes its strike back: the record runs alone once more', async () => {
-  await using world = new World('none', (id) => id === 25);
-  await world.live();
-  const admin = world.kafka.admin();
-  const [left] = await admin.committed('', ['xact.items']);
-  const { signal } = decodeMetadata(left!.metadata, left!.offset);
-  // The first owner was cut off for a while. Some seconds after the third death it commits for what it owns now.
-  let thirdDeathAt = Number.POSITIVE_INFINITY;
-  const isBack = () => {
-    if (world.deaths === 3) thirdDeathAt = Math.min(thirdDeathAt, world.clock.now());
-    return world.clock.now() >= thirdDeathAt + 5_000;
-  };
-  const back = () => encodeMetadata({ ...signal!, offset: 0, sentAt: isBack() ? world.clock.now() + 1 : 0 });
-  world.kafka.admin = () => ({
-    ...admin,
-    committed: async (group, topics) => [
-      ...(await admin.committed(group, topics)),
-      { topic: 'xact.items', partition: 2, offset: 0, metadata: back() },
-    ],
+describe('an owner that turns out to be alive takes its strike back', () => {
+  /** The first owner was only cut off: while `isBack`, it commits for what it owns by then. @returns its name */
+  async function firstOwnerReturns(world: World, isBack: () => boolean): Promise<string> {
+    await world.live();
+    const admin = world.kafka.admin();
+    const [left] = await admin.committed('', ['xact.items']);
+    const { signal } = decodeMetadata(left!.metadata, left!.offset);
+    const said = () => encodeMetadata({ ...signal!, offset: 0, sentAt: isBack() ? world.clock.now() + 1 : 0 });
+    world.kafka.admin = () => ({
+      ...admin,
+      committed: async (group, topics) => [
+        ...(await admin.committed(group, topics)),
+        { topic: 'xact.items', partition: 2, offset: 0, metadata: said() },
+      ],
+    });
+    return signal!.writer;
+  }
+
+  async function runsOnceMore(world: World, returned: string): Promise<void> {
+    await world.untilItLives();
+    expect(world.calls.get(25)).toBe(4);
+    expect(world.starts).toBe(5);
+    expect(world.deadIds()).toEqual([25]);
+    expect(world.current!.deadLetters()[0]!.error).not.toContain(returned);
+  }
+
+  test('when it is back some seconds after the third death', async () => {
+    await using world = new World('none', (id) => id === 25);
+    let thirdDeathAt = Number.POSITIVE_INFINITY;
+    const returned = await firstOwnerReturns(world, () => {
+      if (world.deaths === 3) thirdDeathAt = Math.min(thirdDeathAt, world.clock.now());
+      return world.clock.now() >= thirdDeathAt + 5_000;
+    });
+    await runsOnceMore(world, returned);
   });
-  await world.untilItLives();
-  expect(world.calls.get(25)).toBe(4);
-  expect(world.starts).toBe(5);
-  expect(world.deadIds()).toEqual([25]);
-  expect(world.current!.deadLetters()[0]!.error).not.toContain(signal!.writer);
+
+  test('when it was back before that, and has left since', async () => {
+    await using world = new World('none', (id) => id === 25);
+    const returned = await firstOwnerReturns(world, () => world.deaths === 2);
+    await runsOnceMore(world, returned);
+  });
+
+  test('and what it was held for alone starts as anything else', async () => {
+    await using world = new World('none', (id, start) => id === 25 && start === 1);
+    await firstOwnerReturns(world, () => true);
+    expect(await world.live()).toBe(true);
+    expect(unique(world.handled)).toEqual(others());
+  });
 });
 
 test.each<[string, (metadata: string) => string]>([

@@ -13,6 +13,9 @@
  * The process belongs to the lonely for a minute in all. After that (handlers of many seconds, dozens of suspects) the
  * others go on beside them, still one suspect at a time: throughput comes back at the price of a coarser blame.
  *
+ * Meanwhile the group's commits are read every second: an owner that commits again was away, not dead, and what was held
+ * against records for its sake is taken back.
+ *
  * A write-ahead that does not get through starts nothing; it is made again with the next tick, and nothing is lost but time.
  */
 import type { Clock, Logger } from '@weir/core';
@@ -47,6 +50,8 @@ export interface NarrowingOptions {
 
 /** How long the suspects may have the process to themselves, all together. */
 const ALONE_FOR_MS = 60_000;
+/** How often the group's commits are read while anything is under caution; a question to Kafka each time. */
+const LOOK_FOR_THE_LIVING_MS = 1_000;
 
 export class Narrowing {
   readonly #options: NarrowingOptions;
@@ -56,6 +61,7 @@ export class Narrowing {
   #lonely: Delivery | undefined;
   readonly #pace: Pace;
   #aloneSinceMs: number | undefined;
+  #lookForTheLivingAtMs = Number.NEGATIVE_INFINITY;
   #stepping = false;
   #again = false;
   #stopped = false;
@@ -126,6 +132,8 @@ export class Narrowing {
       return;
     }
     if (!mayStart()) return;
+    await this.#forgiveTheLiving();
+    if (!mayStart()) return;
     const alone = this.#aloneSinceMs === undefined || clock.monotonic() - this.#aloneSinceMs < ALONE_FOR_MS;
     if (this.#lonely !== undefined && alone) return;
     const owned = this.#lonely === undefined ? this.#nextAlone() : undefined;
@@ -178,22 +186,37 @@ export class Narrowing {
     return undefined;
   }
 
+  /**
+   * Not only before a burial: by the time of the third strike an owner that was back for a while may have left in order,
+   * and nobody could tell any more.
+   * @returns whether anything was forgiven
+   */
+  async #forgiveTheLiving(when: 'now' | 'in turn' = 'in turn'): Promise<boolean> {
+    const { alive, clock, log } = this.#options;
+    if (when === 'in turn' && clock.monotonic() < this.#lookForTheLivingAtMs) return false;
+    this.#lookForTheLivingAtMs = clock.monotonic() + LOOK_FOR_THE_LIVING_MS;
+    const ends = [...this.#careful.keys()].flatMap(({ caution }) => caution?.ends ?? []);
+    const living = ends.length === 0 ? [] : await alive(ends);
+    let forgave = false;
+    for (const owned of this.#careful.keys()) {
+      const back = owned.caution?.ends.filter((end) => living.includes(end)) ?? [];
+      if (back.length === 0) continue;
+      const owners = back.map(({ writer }) => writer);
+      log.info({ partition: owned.id, owners }, 'an owner that was thought dead is back');
+      owned.caution!.forgive(back);
+      owned.revision++;
+      forgave = true;
+    }
+    return forgave;
+  }
+
   async #startAlone(owned: Owned, alone: boolean): Promise<void> {
     const { fair, log, metrics, bury } = this.#options;
     const caution = owned.caution!;
     const strikes = caution.strikesOf(caution.nextAlone!.offset);
-    if (strikes >= STRIKES_DEAD) {
-      const alive = await this.#options.alive(caution.ends);
-      if (alive.length > 0) {
-        log.info(
-          { partition: owned.id, owners: alive.map(({ writer }) => writer) },
-          'an owner that was thought dead is back',
-        );
-        caution.forgive(alive);
-        owned.revision++;
-        this.#again = true;
-        return;
-      }
+    if (strikes >= STRIKES_DEAD && (await this.#forgiveTheLiving('now'))) {
+      this.#again = true;
+      return;
     }
     const [delivery] = caution.write('alone', 1);
     if (delivery === undefined) return;

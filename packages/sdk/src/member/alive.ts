@@ -1,6 +1,6 @@
 /**
  * Whether owners that were taken for dead are alive: a process that was stopped for a while, or cut off from the broker,
- * comes back under its name and commits for whatever it owns by then. Asked only before a record is buried as poison.
+ * comes back under its name and commits for whatever it owns by then. Asked while records are under suspicion.
  */
 import { type Clock, inTime, type Logger } from '@weir/core';
 import type { End } from '../delivery/suspicion.ts';
