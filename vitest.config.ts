@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 /** Sources run unbuilt: the `source` condition points every @weir package at its .ts files. */
@@ -14,5 +15,7 @@ export default defineConfig({
     maxWorkers: Math.max(2, availableParallelism()),
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // The hundreds of processes that tests start need not compile the same sources each: half of what starting one costs.
+    env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/weir-compiled', import.meta.url)) },
   },
 });

@@ -12,6 +12,7 @@ import {
 } from '@weir/storage';
 import { storeSuite } from '@weir/storage/testing';
 import { afterAll, describe, expect, test } from 'vitest';
+import { cuttable } from '../support/cut.ts';
 import { startS3 } from '../support/s3.ts';
 
 const server = await startS3();
@@ -64,6 +65,24 @@ if (server) {
       expect(keys).toEqual(['k']);
       await one.close();
       await two.close();
+    });
+
+    test('a put to a server that says nothing any more ends with its signal', async () => {
+      const between = await cuttable(endpoint);
+      const url = `s3://${await server.bucket()}`;
+      const store = await openStore(url, { endpoint: between.url, credentials, env: {} });
+      await between.become('silent');
+      const owner = new AbortController();
+      const reason = new Error('partition lost');
+      const began = performance.now();
+      const put = store.put('k', Buffer.from('late'), { signal: owner.signal });
+      setTimeout(() => owner.abort(reason), 300);
+      await expect(put).rejects.toBe(reason);
+      expect(performance.now() - began).toBeLessThan(5_000);
+      await between.become('through');
+      expect(await store.head('k')).toBeUndefined();
+      await store.close();
+      await between.stop();
     });
   });
 }

@@ -148,11 +148,12 @@ async function storeFile(
   calls: Calls,
   transfer: AbortSignal,
 ): Promise<Stored> {
-  const result = await calls.blobs(async (signal): Promise<Stored | { readonly hostFailed: unknown }> => {
+  // The call's own signal says nothing more: what ends the call ends this download, and that ends the transfer.
+  const result = await calls.blobs(async (): Promise<Stored | { readonly hostFailed: unknown }> => {
     try {
       return await save(tools.store, task.blobPath, file.body, {
         contentType: file.contentType,
-        signals: [signal, transfer],
+        signal: transfer,
       });
     } catch (error) {
       if (transfer.aborted && transfer.reason instanceof TransferTimeoutError) {

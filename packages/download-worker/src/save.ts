@@ -4,7 +4,7 @@
  */
 import { createHash, hash } from 'node:crypto';
 import { RetryableError } from '@weir/sdk';
-import type { ObjectStore } from '@weir/storage';
+import type { ObjectStore, PutStreamOptions } from '@weir/storage';
 import type { Body } from './body.ts';
 
 export interface Stored {
@@ -15,8 +15,8 @@ export interface Stored {
 
 export interface SaveOptions {
   readonly contentType: string | undefined;
-  /** Any of them ends it. */
-  readonly signals: readonly AbortSignal[];
+  /** Ends it; what was being stored may still appear, whole. */
+  readonly signal: AbortSignal;
 }
 
 /** Times the concurrency, at most 64, this is what small files take in memory. */
@@ -27,29 +27,25 @@ const SMALL_BYTES = 256 * 1024;
  * @throws what the body threw, untouched; RetryableError (class dependency) for everything that is the store's
  */
 export async function save(store: ObjectStore, key: string, body: Body, options: SaveOptions): Promise<Stored> {
+  const { signal } = options;
   const type = options.contentType === undefined ? {} : { contentType: options.contentType };
   try {
     const small = await body.whole(SMALL_BYTES);
-    if (small === undefined) return await stream(store, key, body, { signals: options.signals, ...type });
-    for (const signal of options.signals) signal.throwIfAborted();
+    if (small === undefined) return await stream(store, key, body, { signal, ...type });
+    signal.throwIfAborted();
     const sha256 = hash('sha256', small, 'hex');
-    await store.put(key, small, type);
+    await store.put(key, small, { signal, ...type });
     return { bytes: small.length, sha256 };
   } catch (cause) {
     if (body.failure) throw body.failure.error;
-    for (const signal of options.signals) signal.throwIfAborted();
+    signal.throwIfAborted();
     // Denied or refused counts like unreachable: no record is at fault, and all of them would fail alike.
     const detail = cause instanceof Error ? cause.message : String(cause);
     throw new RetryableError(`cannot store ${key}: ${detail}`, { class: 'dependency', cause });
   }
 }
 
-async function stream(
-  store: ObjectStore,
-  key: string,
-  body: Body,
-  { signals, ...type }: { readonly signals: readonly AbortSignal[]; readonly contentType?: string },
-): Promise<Stored> {
+async function stream(store: ObjectStore, key: string, body: Body, options: PutStreamOptions): Promise<Stored> {
   const sha256 = createHash('sha256');
   async function* hashed() {
     for await (const chunk of body) {
@@ -57,6 +53,6 @@ async function stream(
       yield chunk;
     }
   }
-  const { bytes } = await store.putStream(key, hashed(), { signal: AbortSignal.any([...signals]), ...type });
+  const { bytes } = await store.putStream(key, hashed(), options);
   return { bytes, sha256: sha256.digest('hex') };
 }

@@ -103,14 +103,17 @@ class FolderStore implements ObjectStore {
 
   async put(key: string, bytes: Uint8Array, options: PutOptions = {}): Promise<{ etag?: string }> {
     checkKey(key);
+    options.signal?.throwIfAborted();
     const temporary = this.#temporaryName();
     try {
       if (this.#putAtOnce(temporary, key, bytes, options)) return {};
       await this.#inTemporary(() => writeWhole(temporary, bytes, this.#options));
+      options.signal?.throwIfAborted();
       await this.#publish(temporary, key, options.ifNoneMatch === true);
       return {};
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => undefined);
+      if (options.signal?.aborted) throw options.signal.reason;
       throw this.#wrap('put', key, error);
     }
   }

@@ -169,6 +169,7 @@ class S3Store implements ObjectStore {
       try {
         return await this.#putOnce(key, bytes, options);
       } catch (error) {
+        if (options.signal?.aborted) throw options.signal.reason;
         if (!options.ifNoneMatch) throw this.#wrap('put', key, error);
         const status = statusOf(error);
         if (status === 409 && attempt < CONFLICT_ATTEMPTS) {
@@ -296,6 +297,7 @@ class S3Store implements ObjectStore {
         ...(options.ifNoneMatch ? { IfNoneMatch: '*' } : {}),
         ...(options.contentType === undefined ? {} : { ContentType: options.contentType }),
       }),
+      options.signal === undefined ? {} : { abortSignal: options.signal },
     );
     return ETag === undefined ? {} : { etag: ETag };
   }

@@ -35,6 +35,8 @@ export interface PutOptions {
    */
   readonly ifNoneMatch?: boolean;
   readonly contentType?: string;
+  /** Aborting rejects with `signal.reason`. What was under way by then may still appear, whole. */
+  readonly signal?: AbortSignal;
 }
 
 export interface PutStreamOptions {

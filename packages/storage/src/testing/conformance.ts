@@ -93,6 +93,15 @@ export function storeSuite(name: string, open: () => Promise<StoreHarness>): voi
       expect(await keysOf(store, '.weir-probe/')).toEqual([]);
     });
 
+    test('an aborted put rejects with the reason of its signal and leaves no object', async () => {
+      const reason = new Error('partition lost');
+      const signal = AbortSignal.abort(reason);
+      await expect(store.put('aborted', Buffer.from('x'), { signal })).rejects.toBe(reason);
+      expect(await store.head('aborted')).toBeUndefined();
+      await store.put('aborted', Buffer.from('y'), { signal: new AbortController().signal });
+      expect(await store.head('aborted')).toBeDefined();
+    });
+
     test('a stream of several parts arrives byte for byte and reports its progress', async () => {
       const total = 20 * 1024 * 1024 + 17;
       let seen = 0;

@@ -40,6 +40,7 @@ export class MemoryStore implements ObjectStore {
 
   async put(key: string, bytes: Uint8Array, options: PutOptions = {}): Promise<{ etag?: string }> {
     checkKey(key);
+    options.signal?.throwIfAborted();
     if (options.ifNoneMatch && this.#objects.has(key)) throw new PreconditionFailedError(key);
     this.#objects.set(key, { bytes: bytes.slice(), modifiedAt: this.#now() });
     return {};
