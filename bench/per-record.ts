@@ -58,9 +58,9 @@ export async function perRecord(
     ]),
   ]);
   const verdicts = [
-    verdict('per-record path / raw eachBatch', rate('weir-record') / base, { least: 0.7 }),
+    verdict('per-record path / raw eachBatch', rate('weir-record') / base, { least: 0.8 }),
     verdict('per-record path / raw eachMessage', rate('weir-record') / rate('raw-each-message'), { least: 1 }),
-    verdict('batch path / raw eachBatch', rate('weir-batch') / base, { least: 0.7 }),
+    verdict('batch path / raw eachBatch', rate('weir-batch') / base, { least: 0.95 }),
   ];
   return { results, verdicts, text };
 }
