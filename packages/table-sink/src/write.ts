@@ -1,9 +1,9 @@
 /**
- * How a batch is written to a table. Two things are decided. What a batch is to the table: rows by partition, each with its offset, covering everything up
- * to the batch's last offset. And what a failing store is to the batch: not the records' fault. So the append is tried
- * again in place, every half second, which either gets over a blip or opens the breaker of the dependency; then the SDK
- * pauses the partitions and no record burns an attempt. Without this an outage of three seconds would send whole batches
- * to a retry topic of five minutes. The handler's own timeout has to be long for it (an hour).
+ * How a batch is written to a table. Two things are decided. What a batch is to the table: rows by partition, each with its
+ * offset, covering everything up to the batch's last offset. And what a failing store is to the batch: not the records'
+ * fault. So the append is tried again in place, every half second, which either gets over a blip or opens the breaker of
+ * the dependency; then the SDK pauses the partitions and no record burns an attempt. Without this an outage of three
+ * seconds would send whole batches to a retry topic of five minutes. The handler's own timeout has to be long for it.
  */
 import { type Clock, type Logger, WeirError } from '@weir/core';
 import type { Row, Source, SourcedSlice } from '@weir/lake';
