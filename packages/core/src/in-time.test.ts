@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { inTime, NoAnswerError } from './in-time.ts';
+import { inTime, NoAnswerError, within } from './in-time.ts';
 import { ManualClock } from './testing/index.ts';
 
 test('work that ends in time is passed on, its failure too, and no timer is left', async () => {
@@ -15,4 +15,19 @@ test('work that takes longer is not waited for', async () => {
   const told = expect(waiting).rejects.toThrow(new NoAnswerError('no answer within 1000 ms'));
   await clock.advance(1_000);
   await told;
+});
+
+test('waiting without a result ends with the work or with the time, and leaves no timer', async () => {
+  const clock = new ManualClock();
+  await within(clock, 1_000, Promise.resolve());
+  await within(clock, 1_000, Promise.reject(new Error('no')));
+  expect(clock.pending).toBe(0);
+  let over = false;
+  const waiting = within(clock, 1_000, new Promise(() => undefined)).then(() => {
+    over = true;
+  });
+  await clock.advance(999);
+  expect(over).toBe(false);
+  await clock.advance(1);
+  await waiting;
 });

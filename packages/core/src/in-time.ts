@@ -16,3 +16,8 @@ export async function inTime<T>(clock: Clock, ms: number, work: Promise<T>, mess
     done.abort();
   }
 }
+
+/** Waits for `work`, at most `ms`. Never rejects. */
+export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
+  await inTime(clock, ms, work, 'late').catch(() => undefined);
+}

@@ -9,7 +9,7 @@
  * Past 500 lines it is still one file: the constructor is the wiring diagram of all rooms, and the life of a member is one
  * state machine; what has a concept of its own has moved to member/.
  */
-import type { Cancel, Clock, Logger, Random } from '@weir/core';
+import { type Cancel, type Clock, type Logger, type Random, within } from '@weir/core';
 import type { Resolved } from './config.ts';
 import { BatchRunner } from './delivery/batch-runner.ts';
 import { errorLine, isTransient } from './delivery/classify.ts';
@@ -490,10 +490,7 @@ class GroupMember implements RunningWorker, ConsumerListener {
   }
 
   async #takeUp(takeUp: number): Promise<void> {
-    const soon = new AbortController();
-    const late = this.#clock.sleep(TAKE_UP_WITHIN_MS, soon.signal).catch(() => undefined);
-    await Promise.race([this.#committer.commitAll(), late]);
-    soon.abort();
+    await within(this.#clock, TAKE_UP_WITHIN_MS, this.#committer.commitAll());
     if (takeUp !== this.#takeUps) return;
     this.#takingUp = false;
     this.#narrowing.look();

@@ -1,9 +1,8 @@
 import { type Logger, silentLogger } from '@weir/core';
-import { ManualClock } from '@weir/core/testing';
 import kafkajs, { type Kafka, type KafkaConfig, type LogEntry } from 'kafkajs';
 import { describe, expect, test } from 'vitest';
 import type { KafkaSettings } from '../config.ts';
-import { createClient, errorType, type KafkaClass, within } from './kafkajs-client.ts';
+import { createClient, errorType, type KafkaClass } from './kafkajs-client.ts';
 import { SETTINGS } from './settings.fixture.ts';
 
 /** The configuration that a client class is made with. */
@@ -65,22 +64,5 @@ describe('errorType', () => {
     expect(errorType(Object.assign(new Error('retries'), { originalError: inner }))).toBe('ILLEGAL_GENERATION');
     expect(errorType(Object.assign(new Error('x'), { type: 'system' }))).toBeUndefined();
     expect(errorType(undefined)).toBeUndefined();
-  });
-});
-
-describe('within', () => {
-  test('ends with the work or with the time, and leaves no timer', async () => {
-    const clock = new ManualClock();
-    await within(clock, 1_000, Promise.resolve());
-    await within(clock, 1_000, Promise.reject(new Error('no')));
-    expect(clock.pending).toBe(0);
-    let over = false;
-    const waiting = within(clock, 1_000, new Promise(() => undefined)).then(() => {
-      over = true;
-    });
-    await clock.advance(999);
-    expect(over).toBe(false);
-    await clock.advance(1);
-    await waiting;
   });
 });

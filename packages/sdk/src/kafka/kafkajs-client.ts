@@ -3,7 +3,7 @@
  * its `Cluster` (which kafkajs hands to every partition assigner) is kept, because it can ask and commit with exactly
  * one request where the convenience methods above it retry on their own or ask topic by topic.
  */
-import type { Clock, Logger } from '@weir/core';
+import type { Logger } from '@weir/core';
 import kafkajs, { type Broker, type Kafka, type KafkaConfig, type LogEntry } from 'kafkajs';
 import type { KafkaSettings } from '../config.ts';
 import { failForgottenRequests } from './kafkajs-closing.ts';
@@ -110,12 +110,4 @@ export function errorType(error: unknown): string | undefined {
     current = cause ?? originalError;
   }
   return undefined;
-}
-
-/** Waits for `work`, at most `ms`. Never rejects. */
-export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
-  const done = new AbortController();
-  const limit = clock.sleep(ms, done.signal).catch(() => undefined);
-  await Promise.race([work.catch(() => undefined), limit]);
-  done.abort();
 }

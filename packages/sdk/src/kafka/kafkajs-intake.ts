@@ -11,9 +11,9 @@
  * kafkajs's own pauses outlive a generation, so every partition is paused when a join begins, and flows again when its
  * start is known and the worker has not paused it.
  */
+import { within } from '@weir/core';
 import type { EachBatchPayload, Consumer as KafkaConsumer } from 'kafkajs';
 import type { PortContext } from './kafkajs.ts';
-import { within } from './kafkajs-client.ts';
 import type { Observer } from './kafkajs-observer.ts';
 import { readParts, type UnreadablePart } from './kafkajs-parts.ts';
 import {

@@ -11,13 +11,13 @@
  *   revoking  a JoinGroup frame is held back: handlers finish, commits pass in the old generation, nothing is delivered
  *   closed    over: nothing passes
  */
-import type { Cancel, Logger } from '@weir/core';
+import { type Cancel, type Logger, within } from '@weir/core';
 import type { Cluster, ConsumerGroupJoinEvent, Consumer as KafkaConsumer } from 'kafkajs';
 import { CommitFencedError } from '../errors.ts';
 import type { Claim } from './claim.ts';
 import type { PortContext } from './kafkajs.ts';
 import { assigners } from './kafkajs-assigner.ts';
-import { type Client, createClient, within } from './kafkajs-client.ts';
+import { type Client, createClient } from './kafkajs-client.ts';
 import { Commits } from './kafkajs-commits.ts';
 import { readFetchesOf } from './kafkajs-fetch.ts';
 import { fetchAfter } from './kafkajs-fetch-wait.ts';

@@ -7,12 +7,12 @@
  * coordinator moved, a connection broke), and then says BrokerUnreachableError. A question that gets no answer at all is
  * asked with a new client.
  */
-import { describeError, inTime, NoAnswerError } from '@weir/core';
+import { describeError, inTime, NoAnswerError, within } from '@weir/core';
 import kafkajs, { type Cluster } from 'kafkajs';
 import { BrokerUnreachableError } from '../errors.ts';
 import type { PortContext } from './kafkajs.ts';
 import { clusterOnly } from './kafkajs-assigner.ts';
-import { type Client, type Coordinator, createClient, errorType, within } from './kafkajs-client.ts';
+import { type Client, type Coordinator, createClient, errorType } from './kafkajs-client.ts';
 import type { CommittedOffset, GroupDescription, StartPosition, TopicPartition } from './port.ts';
 
 const ATTEMPTS = 6;

@@ -12,7 +12,7 @@
  *                       -> failed for good: too large, invalid (alone: a parcel is split until the bad record is found)
  *                       -> under way again, for ever: everything else (no broker, no leader, no permission yet)
  */
-import { describeError, inTime, type Logger } from '@weir/core';
+import { describeError, inTime, type Logger, within } from '@weir/core';
 import type {
   Producer as KafkaProducer,
   ProducerRecord as KafkaRecord,
@@ -22,7 +22,7 @@ import type {
 import { ProduceFailedError } from '../errors.ts';
 import type { PortContext } from './kafkajs.ts';
 import { describeAccess } from './kafkajs-access.ts';
-import { type Client, createClient, errorType, within } from './kafkajs-client.ts';
+import { type Client, createClient, errorType } from './kafkajs-client.ts';
 import { PRODUCER_RETRIES } from './kafkajs-retry.ts';
 import { partitionOf } from './partitioner.ts';
 import type { Acknowledge, Producer, ProducerRecord } from './port.ts';

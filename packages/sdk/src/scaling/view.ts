@@ -8,7 +8,7 @@
  * interval, so that replicas which are asked in turn give the same answer.
  */
 import { EventEmitter } from 'node:events';
-import { type Cancel, type Clock, describeError, type Logger } from '@weir/core';
+import { type Cancel, type Clock, describeError, inTime, type Logger } from '@weir/core';
 import type { Admin } from '../kafka/port.ts';
 import type { TopologyWorker } from '../topology.ts';
 import type { CapacityBound } from './capacity.ts';
@@ -74,6 +74,7 @@ export type ScalingViewEvents = {
 export const ANSWER_TOO_OLD_MS = 90_000;
 /** A look that takes longer is given up. */
 const LOOK_DEADLINE_MS = 10_000;
+const NO_ANSWER = `Kafka did not answer within ${LOOK_DEADLINE_MS / 1000} s`;
 
 interface Good {
   readonly snapshot: Snapshot;
@@ -153,7 +154,7 @@ export class ScalingView extends EventEmitter<ScalingViewEvents> {
     const now = clock.now();
     const atMs = clock.monotonic();
     try {
-      const snapshot = await within(takeSnapshot(admin, worker, now), LOOK_DEADLINE_MS, clock);
+      const snapshot = await inTime(clock, LOOK_DEADLINE_MS, takeSnapshot(admin, worker, now), NO_ANSWER);
       if (era !== this.#era) return;
       this.#memory = { ...this.#memory, unstableSince: unstableSince(snapshot, this.#memory, intervalMs) };
       const made = plan(planInput(snapshot, worker.scaling, this.#memory));
@@ -196,13 +197,6 @@ function unevenSince(made: Plan, snapshot: Snapshot, memory: PlanMemory, interva
   if (made.rebalance === undefined) return memory.unevenSince;
   if (!made.rebalance) return undefined;
   return memory.unevenSince ?? snapshot.takenAt - (snapshot.takenAt % intervalMs);
-}
-
-function within<T>(work: Promise<T>, ms: number, clock: Clock): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const cancel = clock.after(ms, () => reject(new Error(`Kafka did not answer within ${ms / 1000} s`)));
-    work.then(resolve, reject).finally(cancel);
-  });
 }
 
 function answerOf(worker: TopologyWorker, snapshot: Snapshot, made: Plan, ageMs: number): ScalingAnswer {
