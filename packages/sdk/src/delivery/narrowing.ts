@@ -132,8 +132,7 @@ export class Narrowing {
       return;
     }
     if (!mayStart()) return;
-    await this.#forgiveTheLiving();
-    if (!mayStart()) return;
+    if ((await this.#forgiveTheLiving()) || !mayStart()) return;
     const alone = this.#aloneSinceMs === undefined || clock.monotonic() - this.#aloneSinceMs < ALONE_FOR_MS;
     if (this.#lonely !== undefined && alone) return;
     const owned = this.#lonely === undefined ? this.#nextAlone() : undefined;
@@ -189,7 +188,7 @@ export class Narrowing {
   /**
    * Not only before a burial: by the time of the third strike an owner that was back for a while may have left in order,
    * and nobody could tell any more.
-   * @returns whether anything was forgiven
+   * @returns whether anything was forgiven: records are to be sorted again, by another step
    */
   async #forgiveTheLiving(when: 'now' | 'in turn' = 'in turn'): Promise<boolean> {
     const { alive, clock, log } = this.#options;
@@ -205,7 +204,7 @@ export class Narrowing {
       log.info({ partition: owned.id, owners }, 'an owner that was thought dead is back');
       owned.caution!.forgive(back);
       owned.revision++;
-      forgave = true;
+      this.#again = forgave = true;
     }
     return forgave;
   }
@@ -214,10 +213,7 @@ export class Narrowing {
     const { fair, log, metrics, bury } = this.#options;
     const caution = owned.caution!;
     const strikes = caution.strikesOf(caution.nextAlone!.offset);
-    if (strikes >= STRIKES_DEAD && (await this.#forgiveTheLiving('now'))) {
-      this.#again = true;
-      return;
-    }
+    if (strikes >= STRIKES_DEAD && (await this.#forgiveTheLiving('now'))) return;
     const [delivery] = caution.write('alone', 1);
     if (delivery === undefined) return;
     owned.revision++;
