@@ -1,10 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { storeAccessSettings, storeUrlSetting } from '@weir/contracts';
-import { openTableAt, readRows, type TableSpec } from '@weir/lake';
-import { appending } from '@weir/lake/testing';
+import { openTable, openTableAt, readRows, type TableSpec } from '@weir/lake';
+import { appending, type TestFolder, testFolder } from '@weir/lake/testing';
 import { defineWorker, PermanentError, topic } from '@weir/sdk';
 import { testWorker } from '@weir/sdk/testing';
 import { StoreUnavailableError } from '@weir/storage';
@@ -45,24 +41,15 @@ const visitWriter = defineWorker({
     }),
 });
 
-async function folder() {
-  const path = await mkdtemp(join(tmpdir(), 'weir-table-sink-'));
-  const url = pathToFileURL(path).href;
-  return {
-    url,
-    async ids() {
-      const { store, table } = await openTableAt(url, { spec });
-      const rows = await readRows(table);
-      await table.close();
-      await store.close();
-      return rows.map(({ id }) => String(id)).sort();
-    },
-    [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }),
-  };
+async function idsIn({ other: store }: TestFolder): Promise<string[]> {
+  const table = await openTable({ store, path: spec.name, spec });
+  const rows = await readRows(table);
+  await table.close();
+  return rows.map(({ id }) => String(id)).sort();
 }
 
 test('every record is a row, once, however often it was produced or is handed out', async () => {
-  await using at = await folder();
+  await using at = await testFolder();
   const first = await testWorker(visitWriter, { env: { TABLES_URL: at.url } });
   for (const id of ['a', 'b', 'b']) await first.send({ id }, { partition: 0, wait: false });
   await first.advance('6s');
@@ -70,23 +57,23 @@ test('every record is a row, once, however often it was produced or is handed ou
   await using next = await testWorker(visitWriter, { env: { TABLES_URL: at.url }, kafka: first.kafka });
   await next.send({ id: 'c' }, { partition: 0, wait: false });
   await next.advance('6s');
-  expect(await at.ids()).toEqual(['a', 'b', 'c']);
+  expect(await idsIn(at)).toEqual(['a', 'b', 'c']);
 });
 
 test('a record whose row cannot be made fails by itself; one without a row is done', async () => {
-  await using at = await folder();
+  await using at = await testFolder();
   await using worker = await testWorker(visitWriter, { env: { TABLES_URL: at.url } });
   for (const id of ['a', 'bad', 'none', 'b']) await worker.send({ id }, { partition: 0, wait: false });
   await worker.advance('1s');
   await worker.settle();
   await worker.advance('6s');
-  expect(await at.ids()).toEqual(['a', 'b']);
+  expect(await idsIn(at)).toEqual(['a', 'b']);
   expect(worker.deadLetters().map(({ error }) => error)).toEqual(['no row can be made of this']);
   expect(worker.kafka.committed('xact.visits', 0)).toBe(4);
 });
 
 test('while the store is away nothing is committed and no attempt is burnt', async () => {
-  await using at = await folder();
+  await using at = await testFolder();
   const { store, table } = await openTableAt(at.url, { spec, create: true, createIfMissing: true });
   let away = false;
   const watched = appending(table, (real) =>
@@ -103,13 +90,13 @@ test('while the store is away nothing is committed and no attempt is burnt', asy
   await worker.advance('1s');
   await worker.settle();
   await worker.advance('6s');
-  expect(await at.ids()).toEqual(['a']);
+  expect(await idsIn(at)).toEqual(['a']);
   expect(worker.retries()).toEqual([]);
   expect(worker.kafka.committed('xact.visits', 0)).toBe(1);
 });
 
 test('a table that has rows the log does not know is refused at assignment', async () => {
-  await using at = await folder();
+  await using at = await testFolder();
   const first = await testWorker(visitWriter, { env: { TABLES_URL: at.url } });
   for (const id of ['a', 'b']) await first.send({ id }, { partition: 0, wait: false });
   await first.advance('6s');

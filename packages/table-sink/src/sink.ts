@@ -10,7 +10,7 @@
  * a second of records twice costs nothing, the table drops the rows that it has; skipping that one would lose it.
  */
 import { storeAccess } from '@weir/contracts';
-import { type Clock, systemClock, systemRandom } from '@weir/core';
+import { type Clock, systemClock } from '@weir/core';
 import { openTableAt, type Row, type Table, TableAheadOfLogError, type TableSpec } from '@weir/lake';
 import type { AssignedPosition, KafkaRecord, OpenInit, TopicPartition } from '@weir/sdk';
 import type { ObjectStore } from '@weir/storage';
@@ -58,7 +58,7 @@ export class TableSink {
    */
   static async open(spec: TableSpec, init: OpenInit<TableSinkSettings>): Promise<TableSink> {
     const { config, log, clock, registry, epoch } = init;
-    const access = { ...storeAccess(config.TABLES_URL, config), clock, log, random: systemRandom };
+    const access = { ...storeAccess(config.TABLES_URL, config), clock, log };
     const parts = await openTableAt(config.TABLES_URL, { spec, createIfMissing: true, ...access });
     return new TableSink({ ...parts, registry, epoch, clock });
   }

@@ -5,7 +5,6 @@
  */
 import { rmSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
-import { systemRandom } from '@weir/core';
 import { openTable } from '@weir/lake';
 import { defineWorker, runWorker } from '@weir/sdk';
 import { openStore, StoreUnavailableError } from '@weir/storage';
@@ -45,7 +44,6 @@ await runWorker(
         spec: TABLE,
         createIfMissing: true,
         clock,
-        random: systemRandom,
         log: lines,
       };
       // A process that starts while the store is away waits for it; one that ended would be started again, to the same end.

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { type ObjectStore, openStore } from '@weir/storage';
 import { ScriptedStore } from '@weir/storage/testing';
 
-export interface TestFolder {
+export interface TestFolder extends AsyncDisposable {
   readonly url: string;
   readonly path: string;
   readonly store: ScriptedStore;
@@ -18,12 +18,14 @@ export interface TestFolder {
 export async function testFolder(): Promise<TestFolder> {
   const path = await mkdtemp(join(tmpdir(), 'weir-lake-'));
   const url = pathToFileURL(path).href;
+  const dispose = () => rm(path, { recursive: true, force: true });
   return {
     url,
     path,
     store: new ScriptedStore(await openStore(url)),
     other: await openStore(url),
-    dispose: () => rm(path, { recursive: true, force: true }),
+    dispose,
+    [Symbol.asyncDispose]: dispose,
   };
 }
 
